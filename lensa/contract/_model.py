@@ -1,0 +1,49 @@
+"""The base of every message that crosses from client to container and back."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
+from pydantic import model_validator as validates
+from pydantic_core import ErrorDetails
+
+from lensa.errors import ConfigError, suggest
+
+
+class Contract(BaseModel):
+    """An immutable message. What is wrong with its fields is one ConfigError naming them all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    title: ClassVar[str] = "message"  # what an error calls it
+
+    @validates(mode="wrap")
+    @classmethod
+    def _refuse_in_words(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        try:
+            message = handler(data)
+            message.check()
+        except ValidationError as error:
+            lines = [cls._explain(detail) for detail in error.errors(include_url=False)]
+            raise ConfigError("\n".join(lines)) from None
+        except ValueError as error:
+            raise ConfigError(f"{cls.title}: {error}") from None
+        return message
+
+    def check(self) -> None:
+        """Raise ValueError, saying what to change, if the fields do not fit together."""
+
+    @classmethod
+    def _explain(cls, detail: ErrorDetails) -> str:
+        field = ".".join(str(part) for part in detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            return f"{cls.title}: unknown field {field!r}.{suggest(field, cls.model_fields)}"
+        if detail["type"] == "missing":
+            return f"{cls.title}: {field} is missing."
+        return f"{cls.title}: {field} = {_short(detail['input'])}: {detail['msg']}."
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

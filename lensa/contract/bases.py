@@ -1,0 +1,81 @@
+"""The base models that lensa knows by name, and how any other one is named."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from lensa.contract._model import Contract
+from lensa.contract.families import FAMILIES
+
+Method = Literal["lora", "full"]
+
+RARE_TOKENS = ("ohwx", "sks", "zwx", "ukj")  # few meanings of their own in CLIP's vocabulary
+
+
+class BaseModelRef(Contract):
+    """A base model: where its weights are, and what has to be known before they are loaded.
+
+    `source` says how `location` is read: a `hub` repository id, a Python `package` that carries
+    the weights, `generated` by code, a local diffusers `folder`, or one `.safetensors` `file`.
+    """
+
+    title: ClassVar[str] = "base model"
+
+    name: str
+    source: Literal["hub", "package", "generated", "folder", "file"]
+    location: str
+    revision: str | None = None
+    variant: str | None = None
+    family: str = "stable-diffusion"
+    resolution: int = Field(default=512, ge=16, le=2048)
+    tokens: tuple[str, ...] = Field(default=RARE_TOKENS, min_length=1)
+    # A prompt expander of the same kind of source, or none.
+    expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
+    # What a recipe for SD 1.5 has to change for this base, by method.
+    recipe: dict[Method, dict[str, Any]] = Field(default_factory=dict)
+
+
+_MINI_RECIPE: dict[Method, dict[str, Any]] = {
+    # A model a hundred times smaller wants larger steps.
+    "lora": {"learning_rate": 2e-3, "lora_rank": 16, "steps": 200, "batch_size": 2},
+    "full": {"learning_rate": 1e-4, "steps": 200, "batch_size": 2},
+}
+
+BASES: dict[str, BaseModelRef] = {
+    base.name: base
+    for base in (
+        BaseModelRef(
+            name="sd15",
+            source="hub",
+            location="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            variant="fp16",
+        ),
+        BaseModelRef(
+            name="realistic-vision",
+            source="hub",
+            location="SG161222/Realistic_Vision_V5.1_noVAE",
+        ),
+        BaseModelRef(
+            name="mini",
+            source="package",
+            location="lensa_mini",
+            resolution=64,
+            expander="package:lensa_mini",
+            recipe=_MINI_RECIPE,
+        ),
+        BaseModelRef(
+            name="micro",
+            source="generated",
+            location="micro",
+            resolution=32,
+            expander="generated:micro",
+            recipe=_MINI_RECIPE,
+        ),
+    )
+}
+
+DEFAULT_BASE = "sd15"
+
+assert all(base.family in FAMILIES for base in BASES.values())

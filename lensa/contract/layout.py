@@ -1,0 +1,55 @@
+"""Where things lie in a container: `/opt/ml`, or `$SAGEMAKER_BASE_DIR` in its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of SageMaker's training and serving containers under one root."""
+
+    root: Path
+
+    @classmethod
+    def here(cls, environ: Mapping[str, str] = os.environ) -> Layout:
+        """Return the layout of the container that this process runs in."""
+        return cls(Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")))
+
+    def channel(self, name: str) -> Path:
+        return self.root / "input" / "data" / name
+
+    @property
+    def config(self) -> Path:
+        return self.channel("config") / "training.json"
+
+    @property
+    def photos(self) -> Path:
+        return self.channel("photos")
+
+    @property
+    def class_images(self) -> Path:
+        """The user's own class images, if the channel is there."""
+        return self.channel("class_images")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Synced to S3 all along; a restarted job finds it again."""
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """What is kept when the job is done; read-only while serving."""
+        return self.root / "model"
+
+    @property
+    def output(self) -> Path:
+        return self.root / "output" / "data"
+
+    @property
+    def failure(self) -> Path:
+        """Its first 1,024 characters become the job's FailureReason."""
+        return self.root / "output" / "failure"

@@ -1,0 +1,41 @@
+"""What is known to work, by kind of subject, method and base; every value can be overridden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lensa.contract.bases import BaseModelRef, Method
+from lensa.contract.training import Kind
+
+# S2.9, S2.12: 800 to 1200 steps with prior preservation for faces; 200 to 400 without otherwise.
+_BY_KIND: dict[Kind, dict[str, Any]] = {
+    "person": {"class_noun": "person", "prior_preservation": True, "steps": 800},
+    "pet": {"class_noun": "pet", "prior_preservation": False, "steps": 400},
+    "object": {"class_noun": "object", "prior_preservation": False, "steps": 400},
+}
+
+# S2.8: 1e-6 to 2e-6 for full weights; a LoRA starts at zero and takes a hundred times that.
+_BY_METHOD: dict[Method, dict[str, Any]] = {
+    "lora": {"learning_rate": 1e-4},
+    "full": {"learning_rate": 2e-6, "optimizer": "adamw8bit"},
+}
+
+
+def preset(
+    kind: Kind, method: Method, base: BaseModelRef, *, steps: int | None = None
+) -> dict[str, Any]:
+    """Return the fields of TrainingConfig that follow from kind, method, base and steps."""
+    fields: dict[str, Any] = {
+        "kind": kind,
+        "method": method,
+        "base": base,
+        "token": base.tokens[0],
+        "resolution": base.resolution,
+        **_BY_KIND[kind],
+        **_BY_METHOD[method],
+        **base.recipe.get(method, {}),
+    }
+    if steps is not None:
+        fields["steps"] = steps
+    quarter = max(1, fields["steps"] // 4)
+    return {**fields, "validation_every": quarter, "checkpoint_every": quarter}

@@ -1,0 +1,114 @@
+"""What a training job is told: every choice of the recipe, each with its range."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from lensa.contract._model import Contract
+from lensa.contract.bases import BaseModelRef, Method
+
+Kind = Literal["person", "pet", "object"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+LearningRate = Annotated[float, Field(gt=0, le=0.01)]
+Prompt = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class TrainingConfig(Contract):
+    """One DreamBooth training (Ruiz et al. 2022, arXiv:2208.12242), with or without LoRA
+    (Hu et al. 2021, arXiv:2106.09685).
+
+    Prompts name the subject as `{subject}`, which becomes `token class_noun`.
+    """
+
+    title: ClassVar[str] = "training"
+
+    # the subject
+    subject_id: Annotated[str, Field(pattern=r"^[0-9a-z]{4,32}$")]
+    kind: Kind = "person"
+    token: Annotated[str, Field(pattern=r"^[a-z0-9]{2,24}$")] = "ohwx"
+    class_noun: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z -]{0,38}$")] = "person"
+    instance_prompt: Prompt = "a photo of {subject}"
+    class_prompt: Prompt = "a photo of a {class_noun}"
+
+    # the model
+    base: BaseModelRef
+    method: Method = "lora"
+    lora_rank: Annotated[int, Field(ge=1, le=256)] = 16
+    lora_alpha: Annotated[float, Field(gt=0, le=512)] | None = None  # None: equal to the rank
+    train_text_encoder: bool = False
+    text_encoder_learning_rate: LearningRate | None = None  # None: `learning_rate`
+
+    # optimisation
+    resolution: Annotated[int, Field(ge=16, le=1024, multiple_of=8)] = 512
+    steps: Annotated[int, Field(ge=1, le=20_000)] = 800
+    learning_rate: LearningRate = 1e-4
+    batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    gradient_accumulation: Annotated[int, Field(ge=1, le=128)] = 1
+    gradient_checkpointing: bool = False
+    max_grad_norm: Annotated[float, Field(gt=0, le=100)] = 1.0
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    warmup_steps: Annotated[int, Field(ge=0, le=20_000)] = 0
+    precision: Precision = "auto"
+    flip: bool = False  # mirrored photos: more variety, at the price of a parting on both sides
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    # prior preservation
+    prior_preservation: bool = True
+    prior_loss_weight: Annotated[float, Field(ge=0, le=10)] = 1.0
+    class_images: Annotated[int, Field(ge=0, le=2000)] = 100
+    class_image_steps: Annotated[int, Field(ge=1, le=200)] = 20
+    class_image_guidance: Annotated[float, Field(ge=1, le=50)] = 7.5
+
+    # what is looked at, and what is kept
+    validation_prompts: Annotated[tuple[Prompt, ...], Field(max_length=16)] = (
+        "a photo of {subject}",
+        "a photo of {subject} in front of the Eiffel Tower",
+    )
+    validation_every: Annotated[int, Field(ge=0, le=20_000)] = 200  # 0: only at the end
+    checkpoint_every: Annotated[int, Field(ge=0, le=20_000)] = 200  # 0: only when stopped
+    checkpoints_kept: Annotated[int, Field(ge=1, le=100)] = 2
+    tracker: Literal["wandb", "none"] = "wandb"
+    project: Annotated[str, Field(pattern=r"^[\w.-]{1,128}$")] = "lensa"
+
+    def check(self) -> None:
+        for field in ("instance_prompt", "validation_prompts"):
+            value = getattr(self, field)
+            for prompt in (value,) if isinstance(value, str) else value:
+                if "{subject}" not in prompt and self.token not in prompt.split():
+                    raise ValueError(
+                        f"{field} {prompt!r} never names the subject: "
+                        "put {subject} where it belongs."
+                    )
+        if "{subject}" in self.class_prompt or self.token in self.class_prompt.split():
+            raise ValueError(
+                "class_prompt names the subject; it describes the class alone: "
+                "'a photo of a {class_noun}'."
+            )
+        if self.prior_preservation and self.class_images < 1:
+            raise ValueError(
+                "prior_preservation needs class images: set class_images to 1 or more, "
+                "or prior_preservation to false."
+            )
+        if self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) leaves nothing of {self.steps} steps: "
+                "set it below steps."
+            )
+        if self.text_encoder_learning_rate is not None and not self.train_text_encoder:
+            raise ValueError(
+                "text_encoder_learning_rate is set but the text encoder is not trained: "
+                "set train_text_encoder to true."
+            )
+
+    @property
+    def subject(self) -> str:
+        """The words that stand for the subject in a prompt, e.g. "ohwx person"."""
+        return f"{self.token} {self.class_noun}"
+
+    def fill(self, prompt: str) -> str:
+        """Put the subject and the class noun into a prompt template."""
+        return prompt.replace("{subject}", self.subject).replace("{class_noun}", self.class_noun)
