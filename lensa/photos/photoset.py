@@ -1,0 +1,73 @@
+"""Photos as they go into training, and the files they become."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lensa.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A prepared photo: a square RGB PNG of pixels alone."""
+
+    name: str  # of the file that it was made from
+    png: bytes = field(repr=False)
+    sha256: str  # of `png`
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """The photos of one subject, prepared, in the order of their names."""
+
+    size: int  # pixels a side
+    photos: tuple[Photo, ...]
+    rejected: dict[str, str]  # file -> why it was left out
+    notes: tuple[str, ...]  # what was done that one might not expect
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The sha256 of each photo. Stable for one version of Pillow, which packs the PNG."""
+        return tuple(photo.sha256 for photo in self.photos)
+
+    def write(self, folder: Path) -> None:
+        """Write each photo to `<sha256>.png`, all of them or none; the folder is made if need be.
+
+        Raises StorageError.
+        """
+        written: list[Path] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for photo in self.photos:
+                target = folder / f"{photo.sha256}.png"
+                new = not target.exists()
+                _write(target, photo.png)
+                if new:
+                    written.append(target)
+        except OSError as error:
+            for target in written:
+                target.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                megabytes = sum(len(photo.png) for photo in self.photos) / 1e6
+                raise StorageError(
+                    f"The disk is full: the photos need {megabytes:.1f} MB in {folder}. "
+                    "Free some space or choose another folder."
+                ) from error
+            raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Let a file appear whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Ready-made styles, and how the user's words go into them."""
