@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
 from pydantic import model_validator as validates
@@ -30,6 +30,15 @@ class Contract(BaseModel):
         except ValueError as error:
             raise ConfigError(f"{cls.title}: {error}") from None
         return message
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:  # what is not JSON at all never reaches the fields
+            raise ConfigError(
+                f"{cls.title}: {error.errors(include_url=False)[0]['msg']}."
+            ) from None
 
     def check(self) -> None:
         """Raise ValueError, saying what to change, if the fields do not fit together."""

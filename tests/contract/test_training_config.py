@@ -19,7 +19,9 @@ def test_it_survives_the_way_to_the_container() -> None:
 
 def test_prompts_are_filled_with_token_and_noun() -> None:
     filled = config(token="zwx", class_noun="dog")
-    assert filled.fill("a photo of {subject} near a {class_noun}") == "a photo of zwx dog near a dog"
+    assert (
+        filled.fill("a photo of {subject} near a {class_noun}") == "a photo of zwx dog near a dog"
+    )
 
 
 @pytest.mark.parametrize(

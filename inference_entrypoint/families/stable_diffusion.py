@@ -1,0 +1,211 @@
+"""Stable Diffusion 1.x (Rombach et al. 2022, arXiv:2112.10752) and what is finetuned from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    SchedulerMixin,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+# None of these is wanted here; left alone, they are gigabytes more to download.
+WITHOUT = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+
+
+class StableDiffusion:
+    name = "stable-diffusion"
+    pipeline_class = StableDiffusionPipeline
+    lora_targets: ClassVar = {
+        "unet": ("to_q", "to_k", "to_v", "to_out.0"),
+        "text_encoder": ("q_proj", "k_proj", "v_proj", "out_proj"),
+    }
+    _classes: ClassVar = {
+        "unet": UNet2DConditionModel,
+        "vae": AutoencoderKL,
+        "text_encoder": CLIPTextModel,
+    }
+
+    def load_folder(
+        self,
+        folder: Path,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        variant: str | None = None,
+    ) -> StableDiffusionPipeline:
+        parts = {
+            name: self.load_part(name, folder, dtype=dtype, variant=variant, subfolder=name)
+            for name in self._classes
+        }
+        # The networks are here already, so that `variant` has no more to say.
+        pipeline = StableDiffusionPipeline.from_pretrained(folder, **parts, **WITHOUT)
+        return self._checked(pipeline).to(device)
+
+    def load_part(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        dtype: torch.dtype,
+        variant: str | None = None,
+        subfolder: str = "",
+    ) -> nn.Module:
+        """Load one network; ValueError if a tensor is missing or has another shape.
+
+        The libraries draw what is missing at random and log a line: a model that was saved by
+        another version of them would load, and draw nonsense.
+        """
+        module, info = self._classes[name].from_pretrained(
+            folder,
+            subfolder=subfolder,
+            variant=variant,
+            torch_dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        for key in ("missing_keys", "mismatched_keys"):
+            if info[key]:
+                first = ", ".join(str(item) for item in sorted(info[key], key=str)[:3])
+                kind = key.removesuffix("_keys")
+                raise ValueError(f"{name}: {len(info[key])} {kind} weights, such as {first}")
+        return module.eval()
+
+    def load_file(
+        self, file: Path, config: Path, *, device: torch.device | str, dtype: torch.dtype
+    ) -> StableDiffusionPipeline:
+        try:
+            pipeline = StableDiffusionPipeline.from_single_file(
+                str(file), config=str(config), torch_dtype=dtype, local_files_only=True, **WITHOUT
+            )
+        except NotImplementedError:  # diffusers stumbles over the weights that it did not find
+            raise ValueError("weights of the UNet or the VAE are missing") from None
+        return self._checked(pipeline).to(device)
+
+    def _checked(self, pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
+        """Raise ValueError for what would fail, or draw nonsense, only later."""
+        for name, part in self.parts(pipeline).items():
+            empty = sorted(key for key, value in part.state_dict().items() if value.is_meta)
+            if empty:
+                raise ValueError(f"{name}: {len(empty)} missing weights, such as {empty[0]}")
+        words, rows = len(pipeline.tokenizer), pipeline.text_encoder.config.vocab_size
+        if words > rows:
+            raise ValueError(f"the tokenizer has {words} words and the text encoder {rows}")
+        return pipeline
+
+    def parts(self, pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
+        return {name: getattr(pipeline, name) for name in self._classes}
+
+    def denoiser(self, pipeline: DiffusionPipeline) -> nn.Module:
+        return pipeline.unet
+
+    def text_encoder(self, pipeline: DiffusionPipeline) -> nn.Module:
+        return pipeline.text_encoder
+
+    def vae(self, pipeline: DiffusionPipeline) -> nn.Module:
+        return pipeline.vae
+
+    def image_size(self, pipeline: DiffusionPipeline) -> tuple[int, int]:
+        size = pipeline.unet.config.sample_size
+        rows, columns = (size, size) if isinstance(size, int) else size
+        return columns * pipeline.vae_scale_factor, rows * pipeline.vae_scale_factor
+
+    def latent_shape(
+        self, pipeline: DiffusionPipeline, width: int, height: int
+    ) -> tuple[int, int, int]:
+        factor = pipeline.vae_scale_factor
+        return pipeline.unet.config.in_channels, height // factor, width // factor
+
+    def tokenize(self, pipeline: DiffusionPipeline, prompts: Sequence[str]) -> Tensor:
+        return pipeline.tokenizer(
+            list(prompts),
+            padding="max_length",
+            truncation=True,
+            max_length=_limit(pipeline),
+            return_tensors="pt",
+        ).input_ids
+
+    def token_count(self, pipeline: DiffusionPipeline, prompt: str) -> tuple[int, int]:
+        tokens = pipeline.tokenizer(prompt, truncation=False, verbose=False).input_ids
+        return len(tokens), _limit(pipeline)
+
+    def encode_prompts(self, pipeline: DiffusionPipeline, prompts: Sequence[str]) -> Tensor:
+        return self.encode_tokens(pipeline, self.tokenize(pipeline, prompts))
+
+    def encode_tokens(self, pipeline: DiffusionPipeline, tokens: Tensor) -> Tensor:
+        encoder = pipeline.text_encoder
+        # No attention mask: SD 1.x was trained with the padding in view.
+        return encoder(tokens.to(encoder.device), return_dict=True).last_hidden_state
+
+    def denoise(
+        self,
+        pipeline: DiffusionPipeline,
+        *,
+        scheduler: SchedulerMixin,
+        prompts: Tensor,
+        negatives: Tensor | None,
+        noise: Tensor,
+        generators: list[torch.Generator],
+        steps: int,
+        guidance_scale: float,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        # While an adapter trains, the UNet's last parameters are the adapter's: its own dtype is
+        # that of the first convolution.
+        dtype = pipeline.unet.conv_in.weight.dtype
+        worker = self._borrow(pipeline, scheduler)
+        rows, columns = noise.shape[-2:]
+
+        def step_end(_: Any, index: int, __: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            if on_step is not None:
+                on_step(index + 1, worker.num_timesteps)
+            return tensors
+
+        return worker(
+            prompt_embeds=prompts.to(dtype),
+            negative_prompt_embeds=None if negatives is None else negatives.to(dtype),
+            latents=noise.to(dtype),
+            generator=generators,
+            width=columns * pipeline.vae_scale_factor,
+            height=rows * pipeline.vae_scale_factor,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            output_type="latent",
+            callback_on_step_end=step_end,
+        ).images
+
+    def decode(self, pipeline: DiffusionPipeline, latents: Tensor) -> Tensor:
+        vae = pipeline.vae
+        scaled = latents.to(vae.dtype) / vae.config.scaling_factor
+        # One at a time: decoding takes the most memory of all, and gains nothing from batches.
+        images = torch.cat([vae.decode(row[None], return_dict=False)[0] for row in scaled])
+        if vae.dtype == torch.float16 and torch.isfinite(latents).all() > images.isfinite().all():
+            # Some VAEs overflow in half precision. This one will again: it stays in float32.
+            vae.to(torch.float32)
+            return self.decode(pipeline, latents)
+        return images
+
+    def _borrow(
+        self, pipeline: DiffusionPipeline, scheduler: SchedulerMixin
+    ) -> StableDiffusionPipeline:
+        """Return a pipeline of the same networks whose scheduler and settings are its own."""
+        # The constructor edits the settings of a scheduler that it does not like.
+        parts = {**pipeline.components, **WITHOUT, "scheduler": None}
+        worker = StableDiffusionPipeline(**parts)
+        worker.scheduler = scheduler
+        worker.set_progress_bar_config(disable=True)
+        return worker
+
+
+def _limit(pipeline: DiffusionPipeline) -> int:
+    """The tokens that are read: 77. A tokenizer without settings would say a billion."""
+    positions = pipeline.text_encoder.config.max_position_embeddings
+    return min(pipeline.tokenizer.model_max_length, positions)

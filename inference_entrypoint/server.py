@@ -1,0 +1,184 @@
+"""Serve an avatar over HTTP:
+
+    python -m inference_entrypoint.server --model-dir AVATAR --port 8080
+
+Without --model-dir it serves the model folder of `$SAGEMAKER_BASE_DIR` (or /opt/ml). Stdout has
+JSON lines alone: {"event":"listening","port":8080}, or {"event":"failed","message":...}. The log
+goes to stderr and holds no prompts.
+
+Exit codes: 0 after SIGTERM, SIGINT or the end of the parent; 1 if the model cannot be loaded; 2 if
+the port is taken or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import uvicorn
+
+from inference_entrypoint.app import Engine, make_app
+from lensa.contract import Layout
+
+GRACE = 8  # seconds that running requests have when the server is told to go
+LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    # Libraries print as they like; whoever reads our stdout expects JSON lines alone.
+    events, sys.stdout = sys.stdout, sys.stderr
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
+    )
+    for noisy in ("httpx", "httpcore", "huggingface_hub"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        listener = _bind(options.host, options.port)
+    except OSError as error:
+        _tell(events, event="failed", message=_bind_words(options, error))
+        print(_bind_words(options, error), file=sys.stderr)
+        return 2
+    failures: list[str] = []
+
+    def on_failure(message: str) -> None:
+        failures.append(message)
+        _tell(events, event="failed", message=message)
+        time.sleep(LAST_WORDS)
+        server.should_exit = True
+
+    engine = Engine(options.model_dir, on_failure)
+    config = uvicorn.Config(
+        make_app(engine),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=options.grace + 3,  # what is abandoned is answered, too
+    )
+    server = _Server(config, engine, events)
+    server.port, server.grace = listener.getsockname()[1], options.grace
+    if options.parent_pipe:
+        threading.Thread(target=_watch_parent, args=(server,), daemon=True).start()
+    engine.start()
+    server.run(sockets=[listener])
+    for message in failures:  # the last line of the log is the one that is read
+        print(message, file=sys.stderr)
+    return 1 if failures else 0
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and takes a signal as an order, not as a way to die."""
+
+    port: int
+    grace: int
+
+    def __init__(self, config: uvicorn.Config, engine: Engine, events: TextIO) -> None:
+        super().__init__(config)
+        self._engine, self._events = engine, events
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _tell(self._events, event="listening", port=self.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(self.grace, self._engine.worker.abandon_all)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again once it has shut down, and the exit code be -15.
+        def order(*_: Any) -> None:
+            self.force_exit = self.should_exit  # the second time it is meant
+            self.should_exit = True
+
+        before = {
+            number: signal.signal(number, order) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a bound socket; the kernel picks the port if it is 0. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # Bound is not yet taken for a second socket with SO_REUSEADDR; listening is.
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind_words(options: argparse.Namespace, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {options.port} is taken by another program: "
+            "stop that one, or choose another port (0 picks a free one)."
+        )
+    return f"cannot listen on {options.host}, port {options.port}: {error.strerror}."
+
+
+def _watch_parent(server: uvicorn.Server) -> None:
+    """The other end of stdin is our parent's: it closes when that dies, however it dies."""
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 4096):
+            pass
+    server.should_exit = True
+
+
+def _tell(events: TextIO, **event: Any) -> None:
+    with contextlib.suppress(OSError):  # nobody reads any more
+        print(json.dumps(event, separators=(",", ":")), file=events, flush=True)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m inference_entrypoint.server", description="Serve an avatar over HTTP."
+    )
+    parser.add_argument("--model-dir", type=Path, default=Layout.here().model)
+    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told otherwise")
+    parser.add_argument("--port", type=_port, default=8080, help="0 picks a free one")
+    parser.add_argument("--parent-pipe", action="store_true", help="end when stdin does")
+    parser.add_argument(
+        "--grace",
+        type=int,
+        default=GRACE,
+        help=f"seconds for running requests at the end ({GRACE})",
+    )
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError
+    return port
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: a thread in the middle of a matrix product would crash the interpreter's end.
+    os._exit(code)
