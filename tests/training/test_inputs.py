@@ -1,0 +1,100 @@
+"""What the job takes in: photos, class images of its own or of the user, a tracker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import write_photos
+from training.running import make_job
+
+from lensa.backends.local.children import child_environment
+from lensa.errors import PhotosError
+
+
+def test_class_images_are_drawn_by_the_base_model_in_the_job(tmp_path: Path) -> None:
+    job = make_job(tmp_path, class_images=3)
+    job.run()
+    drawn = sorted((job.layout.checkpoints / "class_images").glob("*.png"))
+    assert len(drawn) == 3
+    assert len({path.read_bytes() for path in drawn}) == 3
+    stages = [event["stage"] for event in job.events("stage")]
+    assert stages.index("class_images") < stages.index("training")
+
+
+def test_class_images_of_the_user_are_taken_instead(tmp_path: Path) -> None:
+    job = make_job(tmp_path, class_images=3)
+    write_photos(job.layout.class_images, count=2, seed=9)
+    job.run()
+    assert not (job.layout.checkpoints / "class_images").exists()
+    assert "2 class images of your own" in job.events("notice")[0]["message"]
+
+
+def test_a_job_without_photos_says_so(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    for path in job.layout.photos.iterdir():
+        path.unlink()
+    with pytest.raises(PhotosError, match="no photos"):
+        job.run()
+
+
+def test_validation_images_are_drawn_at_the_start_and_on_the_way(tmp_path: Path) -> None:
+    job = make_job(tmp_path, validation_every=2, steps=4)
+    job.run()
+    assert [event["step"] for event in job.events("validation")] == [0, 2]
+    for event in job.events("validation"):
+        assert all((job.layout.output / path).is_file() for path in event["images"])
+
+
+def test_weights_and_biases_keeps_a_real_offline_run(tmp_path: Path) -> None:
+    """Without a key nothing is sent; the run on disk can be synced later."""
+    job = make_job(tmp_path, tracker="wandb", validation_every=2)
+    job.layout.config.parent.mkdir(parents=True)
+    job.layout.config.write_text(job.config.model_dump_json())
+    done = subprocess.run(
+        [sys.executable, "-m", "training_entrypoint"],
+        env=child_environment(job.layout.root, TRAINING_JOB_NAME="lensa-7k2m0000-1f3a9c2e"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = job.layout.output.glob("wandb/offline-run-*")
+    (record,) = run.glob("*.wandb")
+    content = record.read_bytes()
+    assert record.name == "run-lensa-7k2m0000-1f3a9c2e.wandb"
+    for key in (b"loss", b"learning_rate", b"validation"):
+        assert key in content
+    images = sorted((run / "files" / "media" / "images").glob("validation_*.png"))
+    assert len(images) == 2  # steps 0 and 2, one prompt each
+    assert not (run / "files" / "wandb-metadata.json").exists()  # host, user, command line
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (None, "no training configuration"),
+        ("{", "Invalid JSON"),
+        ('{"stepz": 1}', "unknown field 'stepz'"),
+    ],
+)
+def test_a_bad_configuration_is_one_paragraph_in_the_failure_file(
+    tmp_path: Path, config: str | None, reason: str
+) -> None:
+    job = make_job(tmp_path)
+    if config is not None:
+        job.layout.config.parent.mkdir(parents=True)
+        job.layout.config.write_text(config)
+    done = subprocess.run(
+        [sys.executable, "-m", "training_entrypoint"],
+        env=child_environment(job.layout.root),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert reason in job.layout.failure.read_text()
+    end = json.loads(done.stdout.splitlines()[-1])
+    assert (end["event"], end["status"], end["error"]) == ("end", "failed", "ConfigError")
+    assert "Traceback" not in done.stderr

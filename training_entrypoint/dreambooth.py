@@ -1,0 +1,175 @@
+"""The DreamBooth loop (Ruiz et al. 2022, arXiv:2208.12242).
+
+    loss = |target - unet(noisy instance)|^2 + prior_loss_weight * |target - unet(noisy class)|^2
+
+The subject's photos are learned under the instance prompt; the class images hold the class where it
+was, so that the face does not leak into every person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from diffusers import DDPMScheduler
+
+from lensa.contract import TrainingConfig
+from training_entrypoint import checkpoints
+from training_entrypoint.images import Latents
+from training_entrypoint.optimizers import make_optimizer, set_learning_rate
+from training_entrypoint.prompts import Conditioning
+from training_entrypoint.randomness import generator, shuffled
+from training_entrypoint.report import Report
+from training_entrypoint.stopping import Stopped, StopRequest
+from training_entrypoint.tracking import Tracker
+from training_entrypoint.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the loop learns from. `prior` is None without prior preservation."""
+
+    instance: Latents
+    prior: Latents | None
+
+
+def train(
+    pipeline: Any,
+    trainable: Trainable,
+    data: Data,
+    config: TrainingConfig,
+    *,
+    accelerator: Accelerator,
+    folder: Path,
+    report: Report,
+    tracker: Tracker,
+    stop: StopRequest,
+    validate: Callable[[int], None],
+) -> int:
+    """Train to `config.steps`, from the newest checkpoint in `folder` if there is one.
+
+    Returns the steps trained. Raises Stopped, with a checkpoint saved, if a stop was requested.
+    """
+    schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
+    conditioning = Conditioning(pipeline, config)
+    optimizer = make_optimizer(config, trainable)
+    step = _resume(folder, config, trainable, optimizer, accelerator, report)
+    optimizer = accelerator.prepare(optimizer)
+    parameters = trainable.parameters()
+
+    def save(at: int) -> None:
+        state = {"optimizer": optimizer.state_dict()}
+        if accelerator.scaler is not None:  # of fp16
+            state["scaler"] = accelerator.scaler.state_dict()
+        checkpoints.save(folder, at, config, trainable.state(), state)
+        report.checkpoint(at)
+
+    if step == 0:
+        validate(0)  # the base model's own answer, to compare with
+    report.stage("training")
+    report.start_counting(step)
+    group = max(1, config.steps // 100)
+    losses: list[torch.Tensor] = []
+    images = config.batch_size * config.gradient_accumulation
+    trainable.train()
+    while step < config.steps:
+        if stop.requested:
+            save(step)
+            raise Stopped(step)
+        rate = set_learning_rate(optimizer, config, step)
+        for part in range(config.gradient_accumulation):
+            draw = step * config.gradient_accumulation + part
+            with accelerator.accumulate(*trainable.modules.values()):
+                with accelerator.autocast():
+                    loss = dreambooth_loss(
+                        pipeline.unet, schedule, data, conditioning, config, draw
+                    )
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(parameters, config.max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+            losses.append(loss.detach())
+        step += 1
+        if step % group == 0 or step == config.steps:
+            mean = torch.stack(losses).mean().item()  # the only wait for the device in this loop
+            losses.clear()
+            if mean != mean:
+                raise FloatingPointError(
+                    f"the loss is not a number at step {step}: lower learning_rate "
+                    f"(now {config.learning_rate:g}) or use precision bf16 or fp32."
+                )
+            report.progress(
+                step, config.steps, loss=mean, learning_rate=rate, images_per_step=images
+            )
+            tracker.metrics(step, {"loss": mean, "learning_rate": rate})
+        if step < config.steps:
+            with report.not_counting():
+                if config.checkpoint_every and step % config.checkpoint_every == 0:
+                    save(step)
+                if config.validation_every and step % config.validation_every == 0:
+                    validate(step)
+                    report.stage("training")
+    # The export can fail too (a full disk, a killed process): what is trained is safe before it.
+    save(step)
+    return step
+
+
+def dreambooth_loss(
+    unet: torch.nn.Module,
+    schedule: DDPMScheduler,
+    data: Data,
+    conditioning: Conditioning,
+    config: TrainingConfig,
+    draw: int,
+) -> torch.Tensor:
+    """Return the loss of batch number `draw`; everything random in it follows from that number."""
+    random = generator(config.seed, "batch", draw)
+    start, count = draw * config.batch_size, config.batch_size
+    picks = shuffled(config.seed, "instance", len(data.instance), start, count)
+    latents = data.instance.sample(picks, random)
+    if data.prior is not None:
+        picks = shuffled(config.seed, "prior", len(data.prior), start, count)
+        latents = torch.cat([latents, data.prior.sample(picks, random)])
+    noise = torch.randn(latents.shape, generator=random).to(latents.device)
+    timesteps = torch.randint(
+        0, schedule.config.num_train_timesteps, (len(latents),), generator=random
+    ).to(latents.device)
+    noisy = schedule.add_noise(latents, noise, timesteps)
+    if schedule.config.prediction_type == "v_prediction":
+        target = schedule.get_velocity(latents, noise, timesteps)
+    else:
+        target = noise
+    predicted = unet(
+        noisy.to(unet.dtype), timesteps, conditioning(count, data.prior is not None)
+    ).sample.float()
+    loss = F.mse_loss(predicted[:count], target[:count])
+    if data.prior is not None:
+        loss = loss + config.prior_loss_weight * F.mse_loss(predicted[count:], target[count:])
+    return loss
+
+
+def _resume(
+    folder: Path,
+    config: TrainingConfig,
+    trainable: Trainable,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    report: Report,
+) -> int:
+    found = checkpoints.newest(folder, config)
+    if found is None:
+        return 0
+    step, path = found
+    weights, state = checkpoints.load(path)
+    trainable.load(weights)
+    optimizer.load_state_dict(state["optimizer"])
+    if accelerator.scaler is not None and "scaler" in state:
+        accelerator.scaler.load_state_dict(state["scaler"])
+    report.notice(f"resumed from the checkpoint at step {step}")
+    return step

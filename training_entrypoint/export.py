@@ -1,0 +1,159 @@
+"""From a trained pipeline to an avatar: files, proof that they load, samples, then the manifest."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict
+
+from inference_entrypoint.avatars import load_avatar
+from inference_entrypoint.generate import generate
+from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
+from training_entrypoint.hardware import DTYPES
+from training_entrypoint.trainable import ADAPTER, Trainable
+from training_entrypoint.validation import sample_requests
+
+_LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "diffusers",
+    "huggingface_hub",
+    "peft",
+    "safetensors",
+    "torch",
+    "transformers",
+)
+
+
+def save_weights(pipeline: Any, trainable: Trainable, folder: Path, dtype: torch.dtype) -> None:
+    """Write what was trained: a LoRA in diffusers' form, or the whole modules."""
+    folder.mkdir(parents=True)
+    if trainable.config.method == "lora":
+        layers = {
+            f"{name}_lora_layers": get_peft_model_state_dict(module, save_embedding_layers=False)
+            for name, module in trainable.modules.items()
+        }
+        # Without it a reader takes alpha for equal to the rank, and the adapter is off by a factor.
+        metadata = {
+            f"{name}_lora_adapter_metadata": module.peft_config[ADAPTER].to_dict()
+            for name, module in trainable.modules.items()
+        }
+        pipeline.save_lora_weights(folder, **layers, **metadata)
+        return
+    for name, module in trainable.modules.items():
+        module.to(dtype).save_pretrained(folder / name, safe_serialization=True)
+
+
+def write_manifest(folder: Path, manifest: AvatarManifest) -> AvatarManifest:
+    """Write `avatar.json` with the records of every other file in the folder."""
+    files = tuple(
+        _record(path, folder)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    )
+    manifest = manifest.model_copy(update={"files": files})
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    return manifest
+
+
+def describe(
+    config: TrainingConfig,
+    *,
+    avatar: str,
+    base_revision: str,
+    photos: list[Path],
+    precision: str,
+    steps: int,
+) -> AvatarManifest:
+    """Return the manifest, still without files."""
+    return AvatarManifest(
+        avatar=avatar,
+        base_revision=base_revision,
+        photo_digests=tuple(_sha256(path) for path in photos),
+        config=config,
+        precision=precision,
+        seed=config.seed,
+        steps_trained=steps,
+        trained_at=datetime.now(UTC),
+        versions={name: _version(name) for name in _LIBRARIES},
+        sample_prompts=tuple(config.fill(prompt) for prompt in config.validation_prompts),
+        files=(),
+    )
+
+
+def prove_and_sample(folder: Path, manifest: AvatarManifest, base: Path | None) -> None:
+    """Load the avatar from its files as an endpoint would, and draw its samples with it.
+
+    A LoRA whose keys do not match fails here, in the job that made it, and the samples are what
+    the endpoint answers to the same requests.
+    """
+    write_manifest(folder, manifest)
+    avatar = load_avatar(folder, override=base)
+    for index, request in enumerate(sample_requests(manifest.config)):
+        result = generate(
+            avatar.pipeline,
+            request,
+            subject=manifest.config.subject,
+            class_noun=manifest.config.class_noun,
+        )
+        target = folder / "samples" / f"{index}.png"
+        target.parent.mkdir(exist_ok=True)
+        result.images[0].save(target)
+
+
+def publish(folder: Path, layout: Layout, manifest: AvatarManifest) -> None:
+    """Move the avatar into the model folder, its manifest last: half an avatar is none."""
+    write_manifest(folder, manifest)
+    layout.model.mkdir(parents=True, exist_ok=True)
+    for stale in layout.model.iterdir():  # of an export that was cut off
+        shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+    entries = sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST)
+    for entry in entries:
+        shutil.move(entry, layout.model / entry.name)
+
+
+def export(
+    pipeline: Any,
+    trainable: Trainable,
+    layout: Layout,
+    manifest: AvatarManifest,
+    base: Path | None,
+) -> None:
+    """Write the avatar into the model folder. The pipeline is of no use afterwards."""
+    staging = layout.root / "staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        save_weights(pipeline, trainable, staging, DTYPES[manifest.precision])
+        trainable.modules.clear()
+        del pipeline
+        gc.collect()
+        torch.cuda.empty_cache()
+        prove_and_sample(staging, manifest, base)
+        publish(staging, layout, manifest)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _record(path: Path, root: Path) -> FileRecord:
+    return FileRecord(
+        path=path.relative_to(root).as_posix(), size=path.stat().st_size, sha256=_sha256(path)
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,77 @@
+"""Photos and class images as latent moments, decoded and encoded once.
+
+The VAE is frozen, so an image's latent distribution never changes: its mean and deviation are kept
+and sampled anew at every step, which is what encoding it anew at every step would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image, ImageOps
+
+from lensa.errors import PhotosError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files of a folder, by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def read_image(path: Path, size: int) -> torch.Tensor:
+    """Return an image as (3, size, size) in [-1, 1]."""
+    try:
+        with Image.open(path) as file:
+            square = ImageOps.fit(file.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except OSError as error:
+        raise PhotosError(
+            f"{path.name} cannot be read any more: {error}. Upload it again."
+        ) from None
+    pixels = np.asarray(square, dtype=np.float32)
+    return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latent distributions of N images: `mean` and `deviation`, (N, C, h, w) each, unscaled."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    scale: float
+    shift: float
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def sample(self, picks: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Draw one latent for each picked image: (len(picks), C, h, w), scaled for the UNet."""
+        mean, deviation = self.mean[list(picks)], self.deviation[list(picks)]
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+        return (mean + deviation * noise - self.shift) * self.scale
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, files: Sequence[Path], size: int, *, flip: bool = False) -> Latents:
+    """Encode image files, with their mirror images behind them if `flip`."""
+    means, deviations = [], []
+    for path in files:
+        pixels = read_image(path, size)
+        for view in (pixels, pixels.flip(-1)) if flip else (pixels,):
+            posterior = vae.encode(view[None].to(vae.device, vae.dtype)).latent_dist
+            means.append(posterior.mean.float())
+            deviations.append(posterior.std.float())
+    return Latents(
+        mean=torch.cat(means),
+        deviation=torch.cat(deviations),
+        scale=vae.config.scaling_factor,
+        shift=vae.config.shift_factor or 0.0,
+    )
