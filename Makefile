@@ -1,0 +1,47 @@
+# make demo       set up, then photos in, avatars out on the embedded base
+# make test       set up, then lint, types and tests (minutes)
+# make test-all   the slow tests too (up to an hour)
+# make setup      the environment alone, in .venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Read before a wheel is built: what is installed follows from these files alone.
+INPUTS := pyproject.toml constraints.txt mini/pyproject.toml
+STAMP := $(VENV)/.installed
+
+# On few cores OpenMP's idle threads take the time of the working ones.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test test-all lint format clean
+
+setup: $(STAMP)
+
+$(STAMP): $(INPUTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lensa needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./mini --editable '.[local,photos,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/lensa demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-all: lint
+	$(BIN)/python -m pytest -m ''
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

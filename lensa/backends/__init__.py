@@ -1,0 +1,1 @@
+"""Where trainings and endpoints run. One module or package a backend."""

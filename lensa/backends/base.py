@@ -1,0 +1,113 @@
+"""What a backend does: the same for one machine and for an AWS account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lensa.contract import AvatarManifest, TrainingConfig
+from lensa.contract.events import Event
+from lensa.photos.photoset import PhotoSet
+
+Status = Literal["running", "completed", "stopped", "interrupted", "failed"]
+# stopped: on purpose; interrupted: the process is gone. Both go on from the last checkpoint.
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A subject: the user's name for it, and the id that stands for it everywhere else."""
+
+    name: str
+    id: str
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything a training needs, checked: from here on it may cost."""
+
+    config: TrainingConfig
+    photos: PhotoSet
+    class_photos: PhotoSet | None = None
+
+    def of(self, subject: Subject) -> TrainingPlan:
+        """Return the same plan for a subject."""
+        config = self.config.model_copy(update={"subject_id": subject.id})
+        return replace(self, config=config)
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A training job as a list shows it."""
+
+    name: str
+    subject: Subject
+    status: Status
+    created: datetime
+    base: str
+    steps: int
+    reason: str = ""  # of a failure, in one paragraph
+
+
+class Server(Protocol):
+    """A running endpoint."""
+
+    @property
+    def url(self) -> str: ...
+
+    def alive(self) -> bool: ...
+
+    def close(self) -> None:
+        """Take it down. Calling it again does nothing."""
+
+
+class Backend(Protocol):
+    """Trains and serves. Errors are those of `lensa.errors`."""
+
+    name: str
+
+    def subject(self, name: str) -> Subject:
+        """Return the subject of that name, with a new id if it is new."""
+
+    def claim(self, subject: Subject) -> AbstractContextManager[object]:
+        """Hold a subject for one client as long as that client lives.
+
+        Raises BusyError if another living client trains the subject.
+        """
+
+    def check(self, config: TrainingConfig) -> None:
+        """Raise UserError for what can be known to fail before anything is started."""
+
+    def start(self, plan: TrainingPlan) -> str:
+        """Start a training and return its name, or that of the same one if it is there already.
+
+        Raises BusyError if another training of the subject runs.
+        """
+
+    def job(self, name: str) -> JobInfo:
+        """Raise NotFoundError if there is no such job."""
+
+    def jobs(self) -> list[JobInfo]:
+        """Every job, the newest first."""
+
+    def log(self, name: str, *, follow: bool, whole: bool = True) -> Iterator[str]:
+        """Yield the lines of a job's log; with `follow`, until the job ends. `whole=False` begins
+        at the latest start."""
+
+    def events(self, name: str) -> Iterator[Event]:
+        """Yield what the job's latest start said and says, until it ends."""
+
+    def stop(self, name: str) -> None:
+        """Stop a job with a checkpoint saved, and return when it has stopped."""
+
+    def manifest(self, avatar: str) -> AvatarManifest:
+        """Return a finished avatar's manifest; NotFoundError if there is none."""
+
+    def folder(self, avatar: str) -> Path:
+        """Return a local folder with the avatar's files."""
+
+    def serve(self, avatar: str, *, port: int | None = None) -> Server:
+        """Start an endpoint and return when it answers `/ping` with 200."""

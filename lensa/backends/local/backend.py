@@ -1,0 +1,226 @@
+"""The local backend: runs on disk, trainers as processes that outlive their client."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+
+from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.local.children import child_environment, entrypoint, require_ml_stack
+from lensa.backends.local.disk import make_folder, storage, write_whole
+from lensa.backends.local.locks import Lock
+from lensa.backends.local.runs import (
+    Run,
+    all_runs,
+    find_subject,
+    subject_of,
+    training_lock,
+)
+from lensa.backends.local.serving import LocalServer
+from lensa.contract import MANIFEST, AvatarManifest, TrainingConfig
+from lensa.contract.events import Event, parse_event
+from lensa.contract.names import job_name
+from lensa.errors import ArtifactError, BusyError, LensaError, NotFoundError, suggest
+
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 120  # as long as SageMaker waits between SIGTERM and SIGKILL
+
+
+class LocalBackend:
+    """Trains and serves on this machine, below `home`."""
+
+    name = "local"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    # --- training ---
+
+    def subject(self, name: str) -> Subject:
+        return subject_of(self.home, name)
+
+    @contextmanager
+    def claim(self, subject: Subject) -> Iterator[None]:
+        lock = Lock(self.home / "subjects" / subject.id / "client.lock")
+        if not lock.acquire():
+            job = (training_lock(self.home, subject.id).holder() or "").partition(" ")[0]
+            raise BusyError(
+                f"{subject.name!r} is being trained right now by another client"
+                + (f". Watch it with: lensa logs -f {job}" if job else "; try again in a moment.")
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check(self, config: TrainingConfig) -> None:
+        require_ml_stack(config.base)
+
+    def start(self, plan: TrainingPlan) -> str:
+        config, digests = plan.config, list(plan.photos.digests)
+        if plan.class_photos is not None:
+            digests += plan.class_photos.digests
+        run = Run(self.home, job_name(config.subject_id, digests, config.model_dump(mode="json")))
+        lock = training_lock(self.home, config.subject_id)
+        if not lock.acquire():
+            holder = (lock.holder() or "").partition(" ")[0]
+            if holder == run.name:
+                return run.name
+            name = find_subject(self.home, config.subject_id).name
+            raise BusyError(
+                f"{name!r} is being trained already ({holder or 'another client'}). Wait for it, "
+                f"or end it with: lensa stop {holder or 'JOB'}"
+            )
+        try:
+            if run.layout.model.joinpath(MANIFEST).is_file():
+                return run.name
+            self._prepare(run, plan)
+            self._launch(run, lock)
+        finally:
+            lock.release()
+        return run.name
+
+    def _prepare(self, run: Run, plan: TrainingPlan) -> None:
+        """Write the inputs. A new run that cannot be written leaves nothing behind."""
+        new = not run.folder.exists()
+        try:
+            plan.photos.write(make_folder(run.layout.photos))
+            if plan.class_photos is not None:
+                plan.class_photos.write(make_folder(run.layout.class_images))
+            make_folder(run.layout.config.parent)
+            write_whole(run.layout.config, plan.config.model_dump_json(indent=2).encode())
+            if new:
+                run.create(
+                    {
+                        "subject_id": plan.config.subject_id,
+                        "base": plan.config.base.name,
+                        "steps": plan.config.steps,
+                    }
+                )
+        except BaseException:
+            if new:
+                run.remove()
+            raise
+
+    def _launch(self, run: Run, lock: Lock) -> None:
+        lock.note(run.name)
+        run.layout.failure.unlink(missing_ok=True)
+        offset = run.log.stat().st_size if run.log.exists() else 0
+        with storage(run.folder), run.log.open("ab") as log:
+            write_whole(run.folder / "offset", str(offset).encode())
+            child = subprocess.Popen(
+                entrypoint("training_entrypoint"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=child_environment(run.layout.root, TRAINING_JOB_NAME=run.name),
+                pass_fds=(lock.fd,),
+                start_new_session=True,  # it outlives its client, and Ctrl-C is not for it
+            )
+        self._children.append(child)
+        lock.note(f"{run.name} {child.pid}")
+
+    # --- following ---
+
+    def job(self, name: str) -> JobInfo:
+        return Run(self.home, name).info()
+
+    def jobs(self) -> list[JobInfo]:
+        infos = [run.info() for run in all_runs(self.home)]
+        return sorted(infos, key=lambda info: info.created.astimezone(UTC), reverse=True)
+
+    def log(self, name: str, *, follow: bool, whole: bool = True) -> Iterator[str]:
+        run = Run(self.home, name)
+        run.info()  # NotFoundError now, not at the first line
+        return self._lines(run, follow, 0 if whole else _latest_start(run))
+
+    def events(self, name: str) -> Iterator[Event]:
+        for line in self.log(name, follow=True, whole=False):
+            if (event := parse_event(line)) is not None:
+                yield event
+
+    def _lines(self, run: Run, follow: bool, offset: int) -> Iterator[str]:
+        if not run.log.exists():
+            return
+        with run.log.open("rb") as file:
+            file.seek(offset)
+            rest = b""
+            while True:
+                ended = not self._running(run)  # asked before reading: nothing said later is lost
+                while chunk := file.read(65536):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    yield from (line.decode(errors="replace") for line in lines)
+                if ended or not follow:
+                    break
+                time.sleep(_POLL_SECONDS)
+            if rest:
+                yield rest.decode(errors="replace")
+
+    def _running(self, run: Run) -> bool:
+        self._children = [child for child in self._children if child.poll() is None]
+        return run.running()
+
+    def stop(self, name: str) -> None:
+        run = Run(self.home, name)
+        run.info()
+        pid = run.pid()
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._running(run):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(_POLL_SECONDS)
+
+    # --- avatars ---
+
+    def manifest(self, avatar: str) -> AvatarManifest:
+        return read_manifest(self.folder(avatar))
+
+    def folder(self, avatar: str) -> Path:
+        """Return the folder of a finished avatar by its id, by its subject's name (the latest), or
+        by the path of a folder that holds `avatar.json`."""
+        finished = [info for info in self.jobs() if info.status == "completed"]
+        for info in finished:
+            if avatar in {info.name, info.subject.name, info.subject.id}:
+                return Run(self.home, info.name).layout.model
+        path = Path(avatar).expanduser()
+        if (path / MANIFEST).is_file():
+            return path.resolve()
+        started = [info for info in self.jobs() if avatar in {info.name, info.subject.name}]
+        if started:
+            raise NotFoundError(
+                f"{avatar!r} is not trained yet: {started[0].name} is {started[0].status}."
+            )
+        names = {info.subject.name for info in finished} | {info.name for info in finished}
+        hint = suggest(avatar, names) if names else " There are none yet: see lensa train --help."
+        raise NotFoundError(f"there is no avatar {avatar!r}.{hint}")
+
+    def serve(self, avatar: str, *, port: int | None = None) -> Server:
+        folder = self.folder(avatar)
+        require_ml_stack(read_manifest(folder).config.base)
+        return LocalServer(folder, port=port)
+
+
+def read_manifest(folder: Path) -> AvatarManifest:
+    """Return the manifest in a folder; ArtifactError if it cannot be read."""
+    path = folder / MANIFEST
+    try:
+        return AvatarManifest.model_validate_json(path.read_bytes())
+    except (OSError, LensaError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from None
+
+
+def _latest_start(run: Run) -> int:
+    try:
+        return int((run.folder / "offset").read_text())
+    except (OSError, ValueError):
+        return 0

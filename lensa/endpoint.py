@@ -1,0 +1,112 @@
+"""An endpoint: a running avatar that answers over HTTP."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from lensa.backends.base import Server
+from lensa.contract.generation import GenerationRequest, GenerationResponse
+from lensa.errors import ConfigError, EndpointBusy, EndpointError
+from lensa.gallery import Gallery
+
+_BUSY_TRIES = 8
+_SECONDS = 600.0  # eight images of a full-size model on a CPU take minutes
+
+
+class Endpoint:
+    """A deployed avatar. As a context manager it is taken down on exit, whatever happens.
+
+    with avatar.deploy() as endpoint:
+        endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
+    """
+
+    def __init__(self, avatar: str, server: Server) -> None:
+        self.avatar = avatar
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
+        """Make images. `fields` are those of GenerationRequest: count, seed, steps, expand, ...
+
+        `style` names a style pack. Raises ConfigError for what has to be changed in the request,
+        NotFoundError for an unknown style, EndpointError if the endpoint fails.
+        """
+        response = self.send(make_request(prompt, style=style, **fields))
+        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+
+    def send(self, request: GenerationRequest) -> GenerationResponse:
+        """Send a request and return the answer; a busy endpoint is asked again, as it says."""
+        for left in reversed(range(_BUSY_TRIES)):
+            try:
+                return self._post(request)
+            except EndpointBusy as busy:
+                if not left:
+                    raise
+                time.sleep(min(busy.retry_after, 30))
+        raise AssertionError("unreachable")
+
+    def _post(self, request: GenerationRequest) -> GenerationResponse:
+        call = urllib.request.Request(  # noqa: S310 - our own loopback address
+            f"{self.url}/invocations",
+            data=request.model_dump_json().encode(),
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(call, timeout=_SECONDS) as answer:  # noqa: S310
+                return GenerationResponse.model_validate_json(answer.read())
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from None
+        except OSError as error:
+            state = "does not answer" if self._server.alive() else "has ended"
+            raise EndpointError(
+                f"the endpoint {state}: {error}. Deploy the avatar again."
+            ) from None
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._server.alive()
+
+    def close(self) -> None:
+        """Take the endpoint down. Calling it again does nothing."""
+        self._server.close()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Endpoint of {self.avatar} at {self.url}>"
+
+
+def make_request(prompt: str, *, style: str | None = None, **fields: Any) -> GenerationRequest:
+    """Return the request for a prompt, with a style's words around it."""
+    if style is not None:
+        from lensa.prompts.styles import style as find_style
+
+        chosen = find_style(style)
+        prompt, negative = chosen.apply(prompt)
+        parts = [part for part in (fields.get("negative_prompt", ""), negative) if part]
+        fields = {**chosen.settings, **fields, "negative_prompt": ", ".join(parts)}
+    return GenerationRequest(prompt=prompt, **fields)
+
+
+def _refusal(error: urllib.error.HTTPError) -> EndpointError | ConfigError:
+    body = error.read()
+    try:
+        message = str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = body.decode(errors="replace")[:300] or str(error.reason)
+    if error.code == 503:
+        return EndpointBusy(message, retry_after=float(error.headers.get("Retry-After") or 1))
+    if error.code == 400:
+        return ConfigError(message)
+    return EndpointError(f"the endpoint answered {error.code}: {message}", status=error.code)

@@ -1,0 +1,78 @@
+"""A training job: a handle that can be lost and found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lensa import errors
+from lensa.avatar import Avatar
+from lensa.backends.base import Backend, JobInfo, Status
+from lensa.contract.events import EndEvent, Event
+from lensa.errors import LensaError, TrainingError, TrainingStopped, UserError
+
+
+class TrainingJob:
+    """A training job by its name. The backend holds its state, so any process can attach to it."""
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self.name = name
+        self._backend = backend
+
+    @property
+    def info(self) -> JobInfo:
+        return self._backend.job(self.name)
+
+    @property
+    def status(self) -> Status:
+        return self.info.status
+
+    def logs(self, *, follow: bool = False) -> Iterator[str]:
+        """Yield the job's log lines; with `follow`, until it ends."""
+        return self._backend.log(self.name, follow=follow)
+
+    def stop(self) -> None:
+        """Stop the job with a checkpoint saved; training the same again goes on from it."""
+        self._backend.stop(self.name)
+
+    def wait(self, on_event: Callable[[Event], None] | None = None) -> Avatar:
+        """Follow the job to its end and return the avatar.
+
+        Ctrl-C stops the job, with a checkpoint saved. Raises TrainingStopped if it was stopped,
+        TrainingError if it failed or its process is gone, or the UserError that ended it.
+        """
+        end: EndEvent | None = None
+        try:
+            for event in self._backend.events(self.name):
+                end = event if isinstance(event, EndEvent) else end
+                if on_event is not None:
+                    on_event(event)
+        except KeyboardInterrupt:
+            self.stop()
+            raise TrainingStopped(self._stopped_message()) from None
+        info = self.info
+        if info.status == "completed":
+            return Avatar(self.name, self._backend)
+        if info.status == "stopped":
+            raise TrainingStopped(self._stopped_message())
+        if info.status == "failed" or (end is not None and end.status == "failed"):
+            raise _failure(self.name, end, info.reason)
+        raise TrainingError(
+            f"{self.name} was interrupted: its process is gone and left no reason (killed, or out "
+            f"of memory). The same call goes on from its last checkpoint; its log: "
+            f"lensa logs {self.name}"
+        )
+
+    def _stopped_message(self) -> str:
+        return f"{self.name} is stopped. The same call goes on from its checkpoint."
+
+    def __repr__(self) -> str:
+        return f"<TrainingJob {self.name}>"
+
+
+def _failure(name: str, end: EndEvent | None, reason: str) -> LensaError:
+    """Return the error that ended the job in its own kind, if it is one of ours."""
+    message = reason or (end.message if end is not None else "")
+    kind = getattr(errors, end.error, None) if end is not None and end.error else None
+    if isinstance(kind, type) and issubclass(kind, UserError):
+        return kind(message)
+    return TrainingError(f"{name} failed: {message} Its log: lensa logs {name}")
