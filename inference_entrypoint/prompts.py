@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import re
 
-# "wearing a hat" goes on from "a photo of ohwx person"; "oil painting" does not.
-_GOES_ON = re.compile(
-    r"(?:above|after|against|among|as|at|before|behind|below|beneath|beside|between|by|dressed|"
-    r"during|eating|flying|from|holding|inside|into|in|near|next|onto|on|over|playing|reading|"
-    r"riding|running|sitting|smiling|sleeping|standing|swimming|under|walking|wearing|while|"
-    r"without|within|with)\b",
-    re.IGNORECASE,
-)
+from lensa.contract.prompts import joined
+
 _ARTICLE = r"(?:\b(?:a|an|the|my|his|her|their|this|that|one)\s+)"
 
 
@@ -32,8 +26,7 @@ def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = T
         return prompt
     if not prompt:
         return f"a photo of {subject}"
-    joint = " " if _GOES_ON.match(prompt) else ", "
-    return f"a photo of {subject}{joint}{prompt}"
+    return f"a photo of {subject}{joined(prompt)}"
 
 
 def clean(text: str) -> str:

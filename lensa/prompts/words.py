@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import re
 
+from lensa.contract.prompts import joined
 from lensa.errors import suggest
 
 _KNOWN = ("{subject}", "{class_noun}", "{prompt}")
-
-# Words that go on from the subject: "a photo of ada in Paris", but "a photo of ada, red hat".
-_GOING_ON = """
-    about above across against along amid among and around as at aboard before behind below beneath
-    beside between beyond by down dressed during for from holding in inside into like near next
-    on onto over past riding running sitting sleeping smiling standing surrounded through toward
-    towards under underneath up upon walking wearing while who with within without
-"""
-_GOES_ON = frozenset(_GOING_ON.split())
 
 
 def check_template(template: str) -> None:
@@ -39,10 +31,8 @@ def fill(template: str, words: str) -> str:
     start, end = template.split("{prompt}")
     if "{subject}" in words:
         start = ""
-    elif words and re.split(r"[\s,]", words)[0].lower() in _GOES_ON:
-        words = f" {words[0].lower()}{words[1:]}"
     elif words:
-        words = f", {words}"
+        words = joined(words)
     return _tidy(start.rstrip(" ,") + words + end)
 
 

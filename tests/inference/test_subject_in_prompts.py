@@ -21,7 +21,7 @@ from inference_entrypoint.prompts import place_subject
         ("a johwxy", "a photo of ohwx person, a johwxy"),  # inside a word is not the token
         ("as an astronaut", "a photo of ohwx person as an astronaut"),
         ("wearing a hat", "a photo of ohwx person wearing a hat"),
-        ("In Paris", "a photo of ohwx person In Paris"),
+        ("In Paris", "a photo of ohwx person in Paris"),
         ("oil painting", "a photo of ohwx person, oil painting"),
         ("asian temple", "a photo of ohwx person, asian temple"),  # not "as"
         ("a {class_noun} with {subject}", "a person with ohwx person"),

@@ -1,0 +1,22 @@
+"""How words go on from a subject: the same for a style on the client and for a request served."""
+
+from __future__ import annotations
+
+import re
+
+# Words that go on from the subject: "a photo of ada in Paris", but "a photo of ada, red hat".
+_GOING_ON = """
+    about above across after against along amid among and around as at aboard before behind below
+    beneath beside between beyond by down dressed during eating flying for from holding in inside
+    into like near next on onto over past playing reading riding running sitting sleeping smiling
+    standing surrounded swimming through toward towards under underneath up upon walking wearing
+    while who with within without
+"""
+_GOES_ON = frozenset(_GOING_ON.split())
+
+
+def joined(words: str) -> str:
+    """Return the words with the space or comma that they need behind a subject."""
+    if re.split(r"[\s,]", words, maxsplit=1)[0].lower() in _GOES_ON:
+        return f" {words[0].lower()}{words[1:]}"
+    return f", {words}"
