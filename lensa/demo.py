@@ -15,6 +15,7 @@ from PIL import Image
 
 from lensa.avatar import Avatar
 from lensa.client import Client
+from lensa.contract import BASES
 from lensa.contract.events import Event
 from lensa.endpoint import Endpoint
 from lensa.errors import ConfigError, StorageError
@@ -51,6 +52,8 @@ def run_demo(client: Client, out: Path, *, on_event: Callable[[Event], None] | N
     """
     photos = _demo_photos()
     seconds: dict[str, float] = {}
+    with _timed(seconds, "prepare the photos"):
+        prepared = load_photos(photos, BASES["mini"].resolution)
     with _timed(seconds, "train"):
         avatar = client.train(photos, subject=SUBJECT, base="mini", on_event=on_event)
     with _timed(seconds, "start the endpoint"):
@@ -60,37 +63,38 @@ def run_demo(client: Client, out: Path, *, on_event: Callable[[Event], None] | N
             before = _answers(endpoint, adapter_scale=0.0)
             after = _answers(endpoint, adapter_scale=1.0)
         with _timed(seconds, "styled gallery"):
-            looks = [style for style in styles().values() if style.pack == "mini"]
-            styled = Gallery(())
-            for look in looks:
-                styled += endpoint.generate(style=look.name, count=1, seed=_SEED, expand=True)
+            styled = _styled(endpoint)
     with _timed(seconds, "contact sheet"):
-        prepared = load_photos(photos, avatar.manifest.config.resolution)
-        labels = [prompt.replace("{subject}", "...") for prompt in PROMPTS]
-        sheet = contact_sheet(
-            f"lensa demo: {avatar.id}",
-            [
-                Row("The photos", [Image.open(BytesIO(photo.png)) for photo in prepared.photos]),
-                Row("Before: the base model's answer", before.pictures(), labels),
-                Row(
-                    "After: the avatar's answer to the same prompt and seed",
-                    after.pictures(),
-                    labels,
-                ),
-                Row(
-                    "Styles, each prompt expanded",
-                    styled.pictures(),
-                    [image.prompt for image in styled],
-                ),
-            ],
-        )
         path = out / "contact-sheet.png"
+        subject = avatar.manifest.config.subject
+        rows = [
+            Row("The photos", [Image.open(BytesIO(photo.png)) for photo in prepared.photos]),
+            _row("Before: the base model's answer", before, subject),
+            _row("After: the avatar's answer to the same prompt and seed", after, subject),
+            _row("Styles, each prompt expanded", styled[::2], subject),
+            _row("Styles, another seed", styled[1::2], subject),
+        ]
         try:
             out.mkdir(parents=True, exist_ok=True)
-            sheet.save(path)
+            contact_sheet(f"lensa demo: {avatar.id}", rows).save(path)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None
     return Demo(path, avatar, after + styled, seconds)
+
+
+def _styled(endpoint: Endpoint) -> Gallery:
+    """Two images of every style that the embedded base knows."""
+    gallery = Gallery(())
+    for style in styles().values():
+        if style.pack == "mini":
+            gallery += endpoint.generate(style=style.name, count=2, seed=_SEED, expand=True)
+    return gallery
+
+
+def _row(title: str, gallery: Gallery, subject: str) -> Row:
+    beginning = f"a photo of {subject}"
+    labels = [image.prompt.removeprefix(beginning).lstrip(", ") or "a photo" for image in gallery]
+    return Row(title, gallery.pictures(), labels)
 
 
 def _answers(endpoint: Endpoint, *, adapter_scale: float) -> Gallery:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-_MARGIN, _GAP, _TITLE, _LABEL = 24, 8, 34, 20
+_MARGIN, _GAP, _TITLE, _LABEL, _LINES = 24, 8, 34, 46, 3
 _INK, _FAINT, _PAPER = "#1c1c1c", "#6b6b6b", "#fbfaf7"
 
 
@@ -35,8 +36,8 @@ def contact_sheet(title: str, rows: Sequence[Row], *, cell: int = 128) -> Image.
             left = _MARGIN + place * (cell + _GAP)
             sheet.paste(_fitted(picture, cell), (left, top + _TITLE))
             if place < len(row.labels):
+                label = "\n".join(wrap(row.labels[place], cell // 6)[:_LINES])
                 font = ImageFont.load_default(11)
-                label = _cut(row.labels[place], cell, font)
                 draw.text((left, top + _TITLE + cell + 3), label, _FAINT, font=font)
         top += _height(row, cell)
     return sheet
@@ -50,11 +51,3 @@ def _fitted(picture: Image.Image, cell: int) -> Image.Image:
     picture = picture.convert("RGB")
     # Small pictures are enlarged smoothly: a 64-pixel avatar is to be seen, not counted.
     return picture.resize((cell, cell), Image.Resampling.BICUBIC)
-
-
-def _cut(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."

@@ -34,9 +34,11 @@ def lensa(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
+def finish(
+    process: subprocess.Popen[str], seconds: float = 120
+) -> tuple[int, list[dict[str, Any]], str]:
     """Wait and return (exit code, JSON lines of stdout, stderr)."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=seconds)
     return process.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
