@@ -18,8 +18,8 @@ from lensa.client import Client
 from lensa.contract import BASES
 from lensa.contract.events import Event
 from lensa.endpoint import Endpoint
-from lensa.errors import ConfigError, StorageError
-from lensa.gallery import Gallery
+from lensa.errors import ConfigError
+from lensa.gallery import Gallery, make_writable
 from lensa.photos.prepare import load_photos
 from lensa.prompts.styles import styles
 from lensa.sheet import Row, contact_sheet
@@ -51,6 +51,7 @@ def run_demo(client: Client, out: Path, *, on_event: Callable[[Event], None] | N
     written.
     """
     photos = _demo_photos()
+    make_writable(out)
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare the photos"):
         prepared = load_photos(photos, BASES["mini"].resolution)
@@ -74,11 +75,7 @@ def run_demo(client: Client, out: Path, *, on_event: Callable[[Event], None] | N
             _row("Styles, each prompt expanded", styled[::2], subject),
             _row("Styles, another seed", styled[1::2], subject),
         ]
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            contact_sheet(f"lensa demo: {avatar.id}", rows).save(path)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None
+        contact_sheet(f"lensa demo: {avatar.id}", rows).save(path)
     return Demo(path, avatar, after + styled, seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,15 +60,11 @@ class Gallery(Sequence[GeneratedImage]):
 
         Raises StorageError if the folder cannot be written.
         """
-        folder = Path(folder)
-        paths = []
+        folder = make_writable(Path(folder))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for image in self._images:
-                paths.append(_write_new(folder, _stem(image), image))
+            return [_write_new(folder, _stem(image), image) for image in self._images]
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error.strerror or error}.") from None
-        return paths
 
     def grid(self, columns: int | None = None, *, side: int | None = None) -> Image.Image:
         """Return all images on one sheet, `columns` wide, each scaled to `side` pixels if given."""
@@ -99,6 +96,18 @@ class Gallery(Sequence[GeneratedImage]):
 
     def __repr__(self) -> str:
         return f"<Gallery of {len(self)} images>"
+
+
+def make_writable(folder: Path) -> Path:
+    """Make a folder, or raise StorageError: better before the images are drawn than after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "no permission"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise StorageError(f"{folder} cannot be written: {reason}. Choose another folder.")
 
 
 def _stem(image: GeneratedImage) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from PIL import Image
 from requirements import need, need_tmpfs
 from typer.testing import CliRunner
 
+from lensa.avatar import Avatar
 from lensa.cli import app
 
 Spoil = Callable[[Path], None]
@@ -141,10 +143,26 @@ def test_what_is_not_there(arguments: list[str], words: str, isolated: Path) -> 
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_request_that_cannot_be(
-    more: list[str], words: str, isolated: Path, micro_avatar: object
+    more: list[str], words: str, isolated: Path, micro_avatar: Avatar
 ) -> None:
-    path = micro_avatar.path  # type: ignore[attr-defined]
-    assert words in refused(isolated, "generate", path, "x", *more)
+    assert words in refused(isolated, "generate", micro_avatar.path, "x", *more)
+
+
+def test_a_folder_for_the_images_that_cannot_be(
+    isolated: Path, micro_avatar: Avatar, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    error = refused(
+        isolated, "generate", micro_avatar.path, "x", "--out", tmp_path / "file" / "out"
+    )
+    assert "cannot be written" in error
+
+
+def test_a_port_that_is_taken(isolated: Path, micro_avatar: Avatar) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = f"port {port} is taken"
+        assert words in refused(isolated, "deploy", micro_avatar.path, "--port", port)
 
 
 def test_a_home_that_is_a_file(

@@ -84,6 +84,8 @@ def generate(
 ) -> None:
     """Make images with an avatar."""
     from lensa.client import Client
+    from lensa.endpoint import make_request
+    from lensa.gallery import make_writable
 
     options = fields(
         settings,
@@ -94,7 +96,10 @@ def generate(
         steps=steps,
         guidance_scale=guidance_scale,
     )
-    gallery = Client().avatar(avatar).generate(prompt, style=style, **options)
+    model = Client().avatar(avatar)
+    make_request(prompt, style=style, **options)  # refused before a folder is made
+    make_writable(out)
+    gallery = model.generate(prompt, style=style, **options)
     paths = gallery.save(out)
     if json:
         emit(
