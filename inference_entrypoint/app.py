@@ -25,7 +25,7 @@ from lensa.contract import GenerationRequest
 from lensa.errors import LensaError, UserError
 
 MAX_BODY = 1_000_000  # bytes; a request is a prompt and a few numbers
-QUEUE = 16  # requests that may wait while one runs
+QUEUE = 16  # requests; at a second each, the last one waits as long as people do
 
 _KINDS = {
     404: "NotFound",
@@ -41,8 +41,11 @@ log = logging.getLogger("lensa.server")
 class Engine:
     """A model that is loading, ready or failed, and the worker that it draws in."""
 
-    def __init__(self, model_dir: Path, on_failure: Callable[[str], None]) -> None:
-        self.worker = Worker(QUEUE)
+    def __init__(
+        self, model_dir: Path, on_failure: Callable[[str], None], queue: int = QUEUE
+    ) -> None:
+        """`queue`: how many requests may wait while one runs."""
+        self.worker = Worker(queue)
         self.model: Any = None
         self.failure: BaseException | None = None
         self._model_dir, self._on_failure = model_dir, on_failure
@@ -140,7 +143,7 @@ async def _invoke(engine: Engine, request: Request) -> Response:
     try:
         ticket = engine.worker.submit(lambda check: engine.draw(message, accept, check))
     except QueueFull as full:
-        words = f"{QUEUE} requests are waiting already."
+        words = f"{engine.worker.capacity} requests are waiting already."
         raise HTTPException(503, words, {"Retry-After": str(full.retry_after)}) from None
     drawing = asyncio.wrap_future(ticket.future)
     gone = asyncio.ensure_future(request.receive())  # the body is read: what comes is the end

@@ -30,7 +30,7 @@ from typing import Any, TextIO
 
 import uvicorn
 
-from inference_entrypoint.app import Engine, make_app
+from inference_entrypoint.app import QUEUE, Engine, make_app
 from lensa.contract import Layout
 
 GRACE = 8  # seconds that running requests have when the server is told to go
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         time.sleep(LAST_WORDS)
         server.should_exit = True
 
-    engine = Engine(options.model_dir, on_failure)
+    engine = Engine(options.model_dir, on_failure, options.queue)
     config = uvicorn.Config(
         make_app(engine),
         lifespan="off",
@@ -160,6 +160,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told otherwise")
     parser.add_argument("--port", type=_port, default=8080, help="0 picks a free one")
     parser.add_argument("--parent-pipe", action="store_true", help="end when stdin does")
+    parser.add_argument(
+        "--queue", type=int, default=QUEUE, help=f"requests that may wait while one runs ({QUEUE})"
+    )
     parser.add_argument(
         "--grace",
         type=int,

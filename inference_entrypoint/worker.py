@@ -50,7 +50,7 @@ class Worker:
     def __init__(self, capacity: int) -> None:
         """`capacity`: how many jobs may wait while another runs."""
         self._queue: queue.Queue[Ticket] = queue.Queue()
-        self._capacity = capacity
+        self.capacity = capacity
         self._lock = threading.Lock()
         self._open: list[Ticket] = []  # running and waiting
         self._last_seconds = 1.0
@@ -62,7 +62,7 @@ class Worker:
         ticket = Ticket(job)
         with self._lock:
             self._open = [other for other in self._open if not other.future.done()]
-            if len(self._open) > self._capacity:
+            if len(self._open) > self.capacity:
                 raise QueueFull(max(1, round(self._last_seconds)))
             self._open.append(ticket)
         self._queue.put(ticket)

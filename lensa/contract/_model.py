@@ -50,6 +50,8 @@ class Contract(BaseModel):
             return f"{cls.title}: unknown field {field!r}.{suggest(field, cls.model_fields)}"
         if detail["type"] == "missing":
             return f"{cls.title}: {field} is missing."
+        if not field:  # not even an object
+            return f"{cls.title}: {detail['msg']}."
         return f"{cls.title}: {field} = {_short(detail['input'])}: {detail['msg']}."
 
 
