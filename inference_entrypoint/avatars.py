@@ -49,7 +49,7 @@ class Avatar:
         """Return the images of a request. Raises as `generate` does, and as `load_expander`."""
         return generate(
             self.pipeline,
-            request,
+            request.suited_to(self.manifest.config.base),
             subject=self.manifest.config.subject,
             class_noun=self.manifest.config.class_noun,
             expander=self.expander if request.expand else None,

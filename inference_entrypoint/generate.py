@@ -24,6 +24,7 @@ from inference_entrypoint.noise import generator_of, starting_noise
 from inference_entrypoint.prompts import place_subject
 from inference_entrypoint.samplers import make_scheduler
 from lensa.contract import GenerationRequest
+from lensa.contract.bases import GUIDANCE_SCALE, SAMPLING_STEPS
 from lensa.errors import ConfigError, LensaError
 
 OnStep = Callable[[int, int], None]  # (steps done, of): over all batches
@@ -61,6 +62,8 @@ def generate(
 ) -> Result:
     """Return `request.count` images, or only those of `indices`.
 
+    A request that names no steps or guidance gets SD 1.x's, unless it was `suited_to` its base.
+
     Adapters inside the pipeline, trained or in training, are used at `request.adapter_scale`;
     modes (train or eval), scales, schedulers and random states are afterwards as they were.
 
@@ -71,6 +74,7 @@ def generate(
     request = _filled(request, family.image_size(pipeline))
     indices = list(range(request.count)) if indices is None else list(indices)
     assert request.seed is not None and request.width and request.height
+    assert request.steps is not None and request.guidance_scale is not None
     with torch.no_grad(), _evaluating(family.parts(pipeline)), _scaled(pipeline, request) as notes:
         prompts, warnings = _final_prompts(
             pipeline, request, subject, class_noun, expander, indices
@@ -128,6 +132,8 @@ def _filled(request: GenerationRequest, size: tuple[int, int]) -> GenerationRequ
             "seed": secrets.randbelow(2**32) if request.seed is None else request.seed,
             "width": request.width or size[0],
             "height": request.height or size[1],
+            "steps": request.steps or SAMPLING_STEPS,
+            "guidance_scale": request.guidance_scale or GUIDANCE_SCALE,
         }
     )
 

@@ -14,7 +14,6 @@ import torch
 from peft import get_peft_model_state_dict
 
 from inference_entrypoint.avatars import load_avatar
-from inference_entrypoint.generate import generate
 from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
 from training_entrypoint.hardware import DTYPES
 from training_entrypoint.trainable import ADAPTER, Trainable
@@ -97,12 +96,7 @@ def prove_and_sample(folder: Path, manifest: AvatarManifest, base: Path | None) 
     write_manifest(folder, manifest)
     avatar = load_avatar(folder, override=base)
     for index, request in enumerate(sample_requests(manifest.config)):
-        result = generate(
-            avatar.pipeline,
-            request,
-            subject=manifest.config.subject,
-            class_noun=manifest.config.class_noun,
-        )
+        result = avatar.generate(request)
         target = folder / "samples" / f"{index}.png"
         target.parent.mkdir(exist_ok=True)
         result.images[0].save(target)

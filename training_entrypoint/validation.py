@@ -20,7 +20,7 @@ def sample_requests(config: TrainingConfig) -> list[GenerationRequest]:
             seed=config.seed,
             width=config.resolution,
             height=config.resolution,
-        )
+        ).suited_to(config.base)
         for prompt in config.validation_prompts
     ]
 

@@ -11,6 +11,8 @@ from lensa.contract.families import FAMILIES
 
 Method = Literal["lora", "full"]
 
+SAMPLING_STEPS, GUIDANCE_SCALE = 25, 7.5  # of Stable Diffusion 1.x (S2.25, with fewer steps)
+
 RARE_TOKENS = ("ohwx", "sks", "zwx", "ukj")  # few meanings of their own in CLIP's vocabulary
 
 
@@ -31,6 +33,9 @@ class BaseModelRef(Contract):
     family: str = "stable-diffusion"
     resolution: int = Field(default=512, ge=16, le=2048)
     tokens: tuple[str, ...] = Field(default=RARE_TOKENS, min_length=1)
+    # What a request gets that names no steps or guidance of its own.
+    sampling_steps: int = Field(default=SAMPLING_STEPS, ge=1, le=200)
+    guidance_scale: float = Field(default=GUIDANCE_SCALE, ge=1, le=50)
     # A prompt expander of the same kind of source, or none.
     expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
     # What a recipe for SD 1.5 has to change for this base, by method.
@@ -39,14 +44,15 @@ class BaseModelRef(Contract):
 
 # A model a hundred times smaller wants larger steps, and a laptop fewer images.
 _SMALL: dict[Method, dict[str, Any]] = {
-    "lora": {"learning_rate": 2e-3, "steps": 200, "batch_size": 2, "class_images": 32},
+    "lora": {"learning_rate": 1e-3, "steps": 300, "batch_size": 2, "class_images": 32},
     "full": {"learning_rate": 1e-4, "steps": 200, "batch_size": 2, "class_images": 32},
 }
 
 # Its base was taught to take no notice of a word it does not know before the noun, and the small
 # text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person".
 _MINI: dict[Method, dict[str, Any]] = {
-    method: {**recipe, "train_text_encoder": True} for method, recipe in _SMALL.items()
+    method: {**recipe, "train_text_encoder": True, "class_image_guidance": 3.0}
+    for method, recipe in _SMALL.items()
 }
 
 BASES: dict[str, BaseModelRef] = {
@@ -68,6 +74,7 @@ BASES: dict[str, BaseModelRef] = {
             source="package",
             location="lensa_mini",
             resolution=64,
+            guidance_scale=3.0,  # beyond that its colours burn
             expander="package:lensa_mini",
             recipe=_MINI,
         ),

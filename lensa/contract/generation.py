@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from lensa.contract._model import Contract
+from lensa.contract.bases import BaseModelRef
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 Scheduler = Literal["default", "ddim", "dpm++", "euler"]
@@ -29,14 +30,21 @@ class GenerationRequest(Contract):
     count: Annotated[int, Field(ge=1, le=64)] = 1
     width: Side | None = None  # None: the base model's own
     height: Side | None = None
-    steps: Annotated[int, Field(ge=1, le=200)] = 25
-    guidance_scale: Annotated[float, Field(ge=1, le=50)] = 7.5  # 1: no guidance
+    steps: Annotated[int, Field(ge=1, le=200)] | None = None  # None: the base model's own
+    guidance_scale: Annotated[float, Field(ge=1, le=50)] | None = None  # likewise; 1: no guidance
     scheduler: Scheduler = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None  # None: drawn, and told in the answer
     expand: bool = False  # let the prompt expander go on writing
     adapter_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
     subject: bool = True  # False: ask the class alone, without the subject's token
     format: ImageFormat = "png"
+
+    def suited_to(self, base: BaseModelRef) -> GenerationRequest:
+        """Return the request with the base's own steps and guidance where it names none."""
+        own = {"steps": base.sampling_steps, "guidance_scale": base.guidance_scale}
+        given = {name: getattr(self, name) for name in own}
+        chosen = {name: own[name] if value is None else value for name, value in given.items()}
+        return self.model_copy(update=chosen)
 
 
 class GeneratedImage(Contract):

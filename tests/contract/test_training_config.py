@@ -42,7 +42,10 @@ def test_prompts_are_filled_with_token_and_noun() -> None:
         ({"class_prompt": "a photo of {subject}"}, ["class_prompt", "class alone"]),
         ({"class_images": 0}, ["prior_preservation", "class_images"]),
         ({"steps": 5, "warmup_steps": 5}, ["warmup_steps (5)", "below steps"]),
-        ({"text_encoder_learning_rate": 1e-5}, ["train_text_encoder to true"]),
+        (
+            {"train_text_encoder": False, "text_encoder_learning_rate": 1e-5},
+            ["train_text_encoder to true"],
+        ),
         ({"steps": 0, "seed": -1}, ["steps = 0", "seed = -1"]),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
