@@ -89,7 +89,7 @@ class LocalBackend:
 
     def _prepare(self, run: Run, plan: TrainingPlan) -> None:
         """Write the inputs. A new run that cannot be written leaves nothing behind."""
-        new = not run.folder.exists()
+        new = not run.facts_file.is_file()  # it is written last
         try:
             plan.photos.write(make_folder(run.layout.photos))
             if plan.class_photos is not None:

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from lensa.backends.local.disk import make_folder
+from lensa.backends.local.disk import make_folder, storage
 
 
 class Lock:
@@ -51,8 +51,9 @@ class Lock:
 
     def note(self, text: str) -> None:
         """Write who holds it."""
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, text.encode(), 0)
+        with storage(self.path):
+            os.ftruncate(self.fd, 0)
+            os.pwrite(self.fd, text.encode(), 0)
 
     def release(self) -> None:
         """Close our own descriptor; a child that inherited the lock keeps it."""

@@ -45,10 +45,14 @@ class Run:
         return self.folder / "log.txt"
 
     @property
+    def facts_file(self) -> Path:
+        return self.folder / "job.json"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """job.json; NotFoundError if there is no such job."""
         try:
-            facts: dict[str, Any] = json.loads((self.folder / "job.json").read_bytes())
+            facts: dict[str, Any] = json.loads(self.facts_file.read_bytes())
         except FileNotFoundError:
             known = [run.name for run in all_runs(self.home)]
             raise NotFoundError(
@@ -108,7 +112,7 @@ class Run:
         """Make the folder and `job.json`."""
         make_folder(self.folder)
         facts = {**facts, "created": datetime.now(UTC).isoformat()}
-        write_whole(self.folder / "job.json", json.dumps(facts, indent=2).encode())
+        write_whole(self.facts_file, json.dumps(facts, indent=2).encode())
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
