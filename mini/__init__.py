@@ -1,0 +1,12 @@
+"""The recipe of `mini`, lensa's embedded base model: draw, train, export, evaluate.
+
+Each step is one command, run from the repository root, seeded and resumable::
+
+    python -m mini.draw              captioned avatars              -> mini/work/avatars.npz
+    python -m mini.train_tokenizer   reduced CLIP vocabulary        -> mini/work/tokenizer/
+    python -m mini.train_vae         AutoencoderKL, 4x, 8 channels  -> mini/work/vae.pt
+    python -m mini.train_unet        UNet and text encoder together -> mini/work/unet.pt
+    python -m mini.train_expander    GPT-2 prompt expander          -> mini/work/expander/
+    python -m mini.export            fp16 safetensors               -> mini/lensa_mini/
+    python -m mini.evaluate          the model card's figures       -> mini/evaluation.json
+"""
