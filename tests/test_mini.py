@@ -19,6 +19,8 @@ from requirements import need_module
 from lensa.client import Client
 from lensa.gallery import Gallery
 
+pytestmark = pytest.mark.timeout(900)  # they train: minutes, more on a busy machine
+
 
 def palette(pictures: Sequence[Image.Image], bins: int = 6) -> np.ndarray:
     """Return the share of the pixels in each of bins**3 colours, over all pictures."""
