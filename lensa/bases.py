@@ -24,15 +24,14 @@ _HEADER_LIMIT = 100 * 1024 * 1024  # of a safetensors file, by its own specifica
 _HUB_SECONDS = 10
 
 
-def resolve_base(name: str, *, ask_hub: bool = True) -> BaseModelRef:
+def resolve_base(name: str) -> BaseModelRef:
     """Return the base model that `name` stands for: a registered name, a local diffusers folder, a
     `.safetensors` checkpoint, or a hub repository id (`owner/name`, `owner/name@revision`).
 
     Raises BaseModelError if there is no such model or its architecture is not supported.
     """
     if name in BASES:
-        base = BASES[name]
-        return _asked(base) if ask_hub else base
+        return _asked(BASES[name])
     path = Path(name).expanduser()
     if path.is_dir():
         return _folder(path.resolve())
@@ -43,7 +42,7 @@ def resolve_base(name: str, *, ask_hub: bool = True) -> BaseModelRef:
         base = BaseModelRef(
             name=location, source="hub", location=location, revision=revision or None
         )
-        return _asked(base) if ask_hub else base
+        return _asked(base)
     raise BaseModelError(
         f"unknown base model {name!r}.{suggest(name, BASES)} It can also be a hub id (owner/name), "
         "a diffusers folder or a .safetensors file."
