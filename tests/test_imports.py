@@ -25,7 +25,7 @@ FLOORS = [
     ["lensa.backends"],
     ["lensa.avatar", "lensa.job", "lensa.endpoint", "lensa.gallery", "lensa.display"],
     ["lensa.client"],
-    ["lensa.demo", "lensa.sheet"],
+    ["lensa.demo", "lensa.sheet", "lensa.testing"],
     ["lensa.cli"],
 ]
 

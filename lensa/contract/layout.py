@@ -36,9 +36,24 @@ class Layout:
         return self.channel("class_images")
 
     @property
+    def base(self) -> Path:
+        """A copy of the base model, if the channel is there; else the job asks where it comes from."""
+        return self.channel("base")
+
+    @property
+    def class_cache(self) -> Path:
+        """Class images that another job drew, if the channel is there."""
+        return self.channel("class_cache")
+
+    @property
     def checkpoints(self) -> Path:
         """Synced to S3 all along; a restarted job finds it again."""
         return self.root / "checkpoints"
+
+    @property
+    def validation(self) -> Path:
+        """Validation images, where a client can see them while the job runs."""
+        return self.checkpoints / "validation"
 
     @property
     def model(self) -> Path:

@@ -1,0 +1,17 @@
+"""What a training container is told beside its configuration: environment variables.
+
+They are not part of the recipe: the same training with another limit or cache is the same job.
+SageMaker allows 512 characters a value.
+"""
+
+from __future__ import annotations
+
+# Seconds after the container's start at which the platform ends the job. The job exports what it
+# has before that.
+MAX_RUNTIME = "LENSA_MAX_RUNTIME"
+
+# JSON object {environment variable: ARN of a Secrets Manager secret}, read with the job's role.
+SECRETS = "LENSA_SECRETS"
+
+# s3://bucket/prefix under which the job keeps the class images it has drawn, for later jobs.
+CLASS_CACHE = "LENSA_CLASS_CACHE"
