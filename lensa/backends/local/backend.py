@@ -12,17 +12,16 @@ from datetime import UTC
 from pathlib import Path
 
 from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.disk import make_folder, storage, write_whole
 from lensa.backends.local.children import child_environment, entrypoint, require_ml_stack
-from lensa.backends.local.disk import make_folder, storage, write_whole
-from lensa.backends.local.locks import Lock
 from lensa.backends.local.runs import (
     Run,
     all_runs,
-    find_subject,
-    subject_of,
     training_lock,
 )
 from lensa.backends.local.serving import LocalServer
+from lensa.backends.locks import Lock
+from lensa.backends.subjects import find_subject, subject_of
 from lensa.contract import MANIFEST, AvatarManifest, TrainingConfig
 from lensa.contract.events import Event, parse_event
 from lensa.contract.names import job_name

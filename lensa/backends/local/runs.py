@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import JobInfo, Status, Subject
-from lensa.backends.local.disk import make_folder, storage, write_whole
-from lensa.backends.local.locks import Lock
+from lensa.backends.base import JobInfo, Status
+from lensa.backends.disk import make_folder, write_whole
+from lensa.backends.locks import Lock
+from lensa.backends.subjects import find_subject
 from lensa.contract import MANIFEST, Layout
 from lensa.contract.events import EndEvent, parse_event
-from lensa.contract.names import new_subject_id
 from lensa.errors import NotFoundError, suggest
 
 
@@ -127,32 +127,6 @@ def all_runs(home: Path) -> list[Run]:
 
 def training_lock(home: Path, subject_id: str) -> Lock:
     return Lock(home / "subjects" / subject_id / "training.lock")
-
-
-def subjects(home: Path) -> list[Subject]:
-    found = []
-    for path in sorted((home / "subjects").glob("*/subject.json")):
-        found.append(Subject(name=json.loads(path.read_bytes())["name"], id=path.parent.name))
-    return found
-
-
-def find_subject(home: Path, subject_id: str) -> Subject:
-    """Return the subject of an id; its name is the id if it was forgotten."""
-    named = {subject.id: subject for subject in subjects(home)}
-    return named.get(subject_id, Subject(name=subject_id, id=subject_id))
-
-
-def subject_of(home: Path, name: str) -> Subject:
-    """Return the subject of a name. A new one gets a random id."""
-    with Lock(home / "subjects" / ".lock"):  # two clients must not give one name two ids
-        for subject in subjects(home):
-            if subject.name == name:
-                return subject
-        subject = Subject(name=name, id=new_subject_id())
-        folder = make_folder(home / "subjects" / subject.id)
-        with storage(folder):
-            write_whole(folder / "subject.json", json.dumps({"name": name}).encode())
-        return subject
 
 
 def _tail(path: Path, size: int = 65536) -> list[str]:

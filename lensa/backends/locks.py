@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from lensa.backends.local.disk import make_folder, storage
+from lensa.backends.disk import make_folder, storage
 
 
 class Lock:
