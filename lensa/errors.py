@@ -7,12 +7,14 @@ LensaError
 │   ├── BaseModelError        a base model that is unknown, missing or of another architecture
 │   ├── NotFoundError         no such avatar, job or style
 │   ├── BusyError             another training or server holds what this one needs
-│   └── StorageError          the disk is full, or a folder cannot be written
+│   ├── StorageError          the disk is full, or a folder cannot be written
+│   └── AccountError          AWS refuses: credentials, permissions, a quota, a bucket, a key
 ├── TrainingError             the training job ended without an avatar
 │   └── TrainingStopped       it was stopped on purpose; the same call resumes it
 ├── ArtifactError             an avatar's files are incomplete, altered or do not fit the base
-└── EndpointError             the endpoint did not start, or answered with an error
-    └── EndpointBusy          it answered 503; `retry_after` says when to come back
+├── EndpointError             the endpoint did not start, or answered with an error
+│   └── EndpointBusy          it answered 503; `retry_after` says when to come back
+└── ServiceError              AWS did not answer, or throttled past all patience; try again later
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "AccountError",
     "ArtifactError",
     "BaseModelError",
     "BusyError",
@@ -30,6 +33,7 @@ __all__ = [
     "LensaError",
     "NotFoundError",
     "PhotosError",
+    "ServiceError",
     "StorageError",
     "TrainingError",
     "TrainingStopped",
@@ -78,6 +82,13 @@ class StorageError(UserError):
     """The disk is full, or a folder cannot be written."""
 
 
+class AccountError(UserError):
+    """AWS refuses: credentials, permissions, a quota, a bucket, a key.
+
+    Something about the account, or about what was asked of it, has to change.
+    """
+
+
 class TrainingError(LensaError):
     """The training job ended without an avatar."""
 
@@ -106,6 +117,10 @@ class EndpointBusy(EndpointError):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message, status=503)
         self.retry_after = retry_after
+
+
+class ServiceError(LensaError):
+    """AWS did not answer, or throttled past all patience. Nothing has to change but the time."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
