@@ -6,7 +6,6 @@ weight is loaded or downloaded. Only safetensors are read and no code of a model
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections.abc import Iterator
@@ -24,11 +23,11 @@ from inference_entrypoint.hub import hub_errors, hub_index
 from inference_entrypoint.quiet import no_bars
 from lensa.contract import BaseModelRef
 from lensa.contract.families import family_of_index, family_of_tensors
+from lensa.contract.weights import REVISION_FILE, weights_digest
 from lensa.errors import BaseModelError
 
 # Where the settings of a single-file checkpoint come from: the file holds the weights alone.
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-REVISION_FILE = "REVISION"  # beside a mirrored or packaged base: the revision it was copied from
 
 
 def load_base(
@@ -74,18 +73,6 @@ def base_revision(base: BaseModelRef, override: Path | None = None) -> str:
     return weights_digest(path)
 
 
-def weights_digest(path: Path) -> str:
-    """Return 16 hexadecimal digits over every .safetensors file of a folder, or over one file."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.safetensors"))
-    whole = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            part = hashlib.file_digest(stream, "sha256").hexdigest()
-        name = "" if path.is_file() else file.relative_to(path).as_posix()
-        whole.update(f"{name} {part}\n".encode())
-    return whole.hexdigest()[:16]
-
-
 def tensor_names(file: Path) -> list[str]:
     """Return the names in a safetensors header. Not a byte of the weights is read."""
     try:
@@ -102,11 +89,21 @@ def tensor_names(file: Path) -> list[str]:
         ) from error
 
 
-def _load_hub(base: BaseModelRef, device: Device, dtype: torch.dtype) -> DiffusionPipeline:
+def fetch_hub(base: BaseModelRef) -> tuple[Path, str]:
+    """Return the folder with a hub model's files, downloaded if need be, and its commit.
+
+    Raises BaseModelError, before a weight is downloaded if its architecture is not supported.
+    """
     index, commit = hub_index(base.location, base.revision)
-    found = family(family_of_index(index, base.location))
+    family_of_index(index, base.location)
     with hub_errors(base.location, base.revision), _refusals(base.location):
-        folder = _snapshot(base, commit, base.variant)
+        return _snapshot(base, commit, base.variant), commit
+
+
+def _load_hub(base: BaseModelRef, device: Device, dtype: torch.dtype) -> DiffusionPipeline:
+    folder, _ = fetch_hub(base)
+    found = family(family_of_index(_index(folder), base.location))
+    with _refusals(base.location):
         return found.load_folder(
             folder, device=device, dtype=dtype, variant=_variant(folder, base.variant)
         )

@@ -13,24 +13,33 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 
 from lensa.contract import Layout, TrainingConfig
-from lensa.errors import ConfigError, LensaError, StorageError, TrainingError
+from lensa.errors import BaseModelError, ConfigError, LensaError, StorageError, TrainingError
+from training_entrypoint.deadline import Deadline
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 
 
-def main() -> int:
-    layout, report, stop = Layout.here(), Report(), StopRequest().listen()
-    layout.failure.unlink(missing_ok=True)
+def main(started: float | None = None) -> int:
+    """Run the job and return its exit status. `started` is the container's start by
+    `time.monotonic`; None: now."""
+    layout, report, stop = Layout.here(), Report(), StopRequest()
+    stop.listen(late=lambda: report.stopped(stop.step, "it took too long to come to an end"))
+    stop.step = _last_step(layout)
+    started = time.monotonic() if started is None else started
     try:
+        layout.failure.unlink(missing_ok=True)
         if not layout.config.is_file():
             raise ConfigError(f"there is no training configuration at {layout.config}.")
         config = TrainingConfig.model_validate_json(layout.config.read_bytes())
-        from training_entrypoint.job import run  # late: a bad configuration is told in a second
+        with stop.at_once():  # late: a bad configuration is told in a second
+            from training_entrypoint.job import job_id, run
 
-        steps = run(config, layout, report, stop)
+        deadline = Deadline.of_environment(layout.checkpoints, job_id(config), started)
+        steps = run(config, layout, report, stop, deadline)
     except Stopped as stopped:
         report.stopped(stopped.step, "the same call goes on from here")
         return 143
@@ -44,21 +53,57 @@ def main() -> int:
     return 0
 
 
+def _last_step(layout: Layout) -> int:
+    """The newest checkpoint's step, before anything is there that could read it."""
+    steps = [path.name.removeprefix("step-") for path in layout.checkpoints.glob("step-*")]
+    return max((int(step) for step in steps if step.isdigit()), default=0)
+
+
 def _told(error: Exception) -> LensaError:
     """Return the error as one paragraph for someone who will not read the log."""
+    if _of_the_hub(error) and "TRAINING_JOB_ARN" in os.environ:
+        return BaseModelError(
+            f"{error} A SageMaker job gets HF_TOKEN as the ARN of a secret; without a way to the "
+            "internet it needs the base model mirrored to S3."
+        )
     if isinstance(error, LensaError):
         return error
+    if isinstance(error, ModuleNotFoundError):
+        return ConfigError(
+            f"the Python package {error.name} is not installed here. In a container: use an image "
+            "with PyTorch, such as AWS's huggingface-pytorch-training. Elsewhere: "
+            "pip install 'lensa[local]'."
+        )
     if _disk_full(error):
         return StorageError(
             "the disk is full. Free some space, then start the same training again: it goes on "
             "from its last checkpoint."
         )
-    if type(error).__name__ == "OutOfMemoryError":
+    if _out_of_gpu_memory(error):
         return TrainingError(
             "the GPU is out of memory. Set gradient_checkpointing, batch_size 1, optimizer "
-            "adamw8bit or a smaller resolution, or train a LoRA instead of full weights."
+            "adamw8bit or a smaller resolution, train a LoRA instead of full weights, or take a "
+            "machine whose GPU has more memory."
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return TrainingError(
+            "the machine is out of memory. Take a larger one, set batch_size 1, or ask for fewer "
+            "class images."
         )
     return TrainingError(f"{type(error).__name__}: {error}")
+
+
+def _of_the_hub(error: Exception) -> bool:
+    """Whether a base is gated, private or out of reach: not whether it is of the wrong kind."""
+    words = ("HF_TOKEN", "Hub cannot be reached")
+    return isinstance(error, BaseModelError) and any(word in str(error) for word in words)
+
+
+def _out_of_gpu_memory(error: Exception) -> bool:
+    """The allocator has an error of its own; the libraries of CUDA only say it in words."""
+    text = str(error)
+    words = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return type(error).__name__ == "OutOfMemoryError" or any(word in text for word in words)
 
 
 def _disk_full(error: BaseException | None) -> bool:

@@ -1,26 +1,40 @@
-"""Images of the class alone, for prior preservation: the user's own, or drawn by the base model."""
+"""Images of the class alone, for prior preservation: the user's own, other jobs', or drawn by the
+base model.
+
+Image i depends on (seed, i), never on how many are asked for: they are drawn in batches of a fixed
+size, of which the last may be drawn for less than all of it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from inference_entrypoint.generate import generate
 from lensa.contract import GenerationRequest, Layout, TrainingConfig
+from training_entrypoint import class_cache
+from training_entrypoint.deadline import Deadline
 from training_entrypoint.images import image_files
 from training_entrypoint.report import Report
-from training_entrypoint.stopping import Stopped, StopRequest
+from training_entrypoint.stopping import StopRequest
 
-_BATCH = 4
+_BATCH = 4  # part of lensa.contract.class_cache's FORMAT
 
 
 def class_images(
-    pipeline: Any, config: TrainingConfig, layout: Layout, report: Report, stop: StopRequest
+    pipeline: Any,
+    config: TrainingConfig,
+    layout: Layout,
+    report: Report,
+    stop: StopRequest,
+    deadline: Deadline,
 ) -> list[Path]:
     """Return the class images' files; draw those that are missing.
 
-    Drawn ones lie in the checkpoint folder, so that a resumed job does not draw them again. Must
-    be called before anything is added to the pipeline: they show what the base model knows.
+    They lie in the checkpoint folder, so that a resumed job has the same ones again. Must be called
+    before anything is added to the pipeline: they show what the base model knows.
     """
     own = image_files(layout.class_images)
     if own:
@@ -32,31 +46,61 @@ def class_images(
     files = [folder / f"{index:04d}.png" for index in range(config.class_images)]
     if all(file.exists() for file in files):
         return files
-    report.stage("class_images", f"{len(files)} class images")
-    report.start_counting(0)
-    for start in range(0, len(files), _BATCH):
-        batch = files[start : start + _BATCH]
-        if not all(file.exists() for file in batch):
-            _draw(pipeline, config, batch, seed=config.seed + start)
-        report.progress(start + len(batch), len(files), stage="class_images")
-        if stop.requested:
-            raise Stopped(0)
+    taken = class_cache.take(layout.class_cache, files, config.resolution, report)
+    if taken:
+        report.notice(f"{taken} of {len(files)} class images come from the cache.")
+    if not all(file.exists() for file in files):
+        _draw_missing(pipeline, config, files, report, stop, deadline)
+        cached = {path.name for path in image_files(layout.class_cache)}
+        class_cache.leave([file for file in files if file.name not in cached], report, stop)
     return files
 
 
-def _draw(pipeline: Any, config: TrainingConfig, files: list[Path], seed: int) -> None:
+def _draw_missing(
+    pipeline: Any,
+    config: TrainingConfig,
+    files: list[Path],
+    report: Report,
+    stop: StopRequest,
+    deadline: Deadline,
+) -> None:
+    report.stage("class_images", f"{len(files)} class images")
+    report.start_counting(sum(file.exists() for file in files))
+    for start in range(0, len(files), _BATCH):
+        stop.check()
+        deadline.check_begun("before all class images are drawn")
+        batch = files[start : start + _BATCH]
+        if all(file.exists() for file in batch):
+            continue
+        images = _draw(pipeline, config, start, stop)
+        for file, image in zip(batch, images, strict=False):  # the last batch may be short
+            if not file.exists():
+                partial = file.with_suffix(".partial")
+                image.save(partial, format="PNG")
+                partial.rename(file)  # a file that is there is whole
+        done = sum(file.exists() for file in files)
+        report.progress(done, len(files), stage="class_images")
+
+
+def _draw(
+    pipeline: Any, config: TrainingConfig, start: int, stop: StopRequest
+) -> list[Image.Image]:
+    """Return images `start` to `start + _BATCH`."""
     request = GenerationRequest(
         prompt=config.fill(config.class_prompt),
         subject=False,
-        count=len(files),
+        count=_BATCH,
         width=config.resolution,
         height=config.resolution,
         steps=config.class_image_steps,
         guidance_scale=config.class_image_guidance,
-        seed=seed % 2**32,
+        seed=(config.seed + start) % 2**32,
     )
-    result = generate(pipeline, request, subject=config.subject, class_noun=config.class_noun)
-    for file, image in zip(files, result.images, strict=True):
-        partial = file.with_suffix(".partial")
-        image.save(partial, format="PNG")
-        partial.rename(file)  # a file that is there is whole
+    return generate(
+        pipeline,
+        request,
+        subject=config.subject,
+        class_noun=config.class_noun,
+        batch_size=_BATCH,
+        on_step=stop.check,
+    ).images

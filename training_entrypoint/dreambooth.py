@@ -20,6 +20,7 @@ from diffusers import DDPMScheduler
 
 from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
+from training_entrypoint.deadline import Deadline
 from training_entrypoint.images import Latents
 from training_entrypoint.optimizers import make_optimizer, set_learning_rate
 from training_entrypoint.prompts import Conditioning
@@ -49,11 +50,13 @@ def train(
     report: Report,
     tracker: Tracker,
     stop: StopRequest,
+    deadline: Deadline,
     validate: Callable[[int], None],
 ) -> int:
     """Train to `config.steps`, from the newest checkpoint in `folder` if there is one.
 
-    Returns the steps trained. Raises Stopped, with a checkpoint saved, if a stop was requested.
+    Returns the steps trained: fewer if the deadline comes near. Raises Stopped, with a checkpoint
+    saved, if a stop was requested; ConfigError if the deadline leaves no time for a single step.
     """
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
     conditioning = Conditioning(pipeline, config)
@@ -67,10 +70,20 @@ def train(
         if accelerator.scaler is not None:  # of fp16
             state["scaler"] = accelerator.scaler.state_dict()
         checkpoints.save(folder, at, config, trainable.state(), state)
+        stop.step = at
+        deadline.note()
         report.checkpoint(at)
 
+    def look(at: int) -> None:
+        try:
+            validate(at)
+        except Stopped:
+            save(at)
+            raise Stopped(at) from None
+
     if step == 0:
-        validate(0)  # the base model's own answer, to compare with
+        look(0)  # the base model's own answer, to compare with
+        deadline.check_begun("before the first step")
     report.stage("training")
     report.start_counting(step)
     group = max(1, config.steps // 100)
@@ -81,6 +94,12 @@ def train(
         if stop.requested:
             save(step)
             raise Stopped(step)
+        if deadline.near():
+            report.notice(
+                "the time that the budget allows is nearly over: "
+                f"exported at step {step} of {config.steps}"
+            )
+            break
         rate = set_learning_rate(optimizer, config, step)
         for part in range(config.gradient_accumulation):
             draw = step * config.gradient_accumulation + part
@@ -113,7 +132,7 @@ def train(
                 if config.checkpoint_every and step % config.checkpoint_every == 0:
                     save(step)
                 if config.validation_every and step % config.validation_every == 0:
-                    validate(step)
+                    look(step)
                     report.stage("training")
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.
     save(step)

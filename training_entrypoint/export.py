@@ -16,6 +16,7 @@ from peft import get_peft_model_state_dict
 from inference_entrypoint.avatars import load_avatar
 from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
 from training_entrypoint.hardware import DTYPES
+from training_entrypoint.stopping import StopRequest
 from training_entrypoint.trainable import ADAPTER, Trainable
 from training_entrypoint.validation import sample_requests
 
@@ -87,16 +88,19 @@ def describe(
     )
 
 
-def prove_and_sample(folder: Path, manifest: AvatarManifest, base: Path | None) -> None:
+def prove_and_sample(
+    folder: Path, manifest: AvatarManifest, base: Path | None, stop: StopRequest
+) -> None:
     """Load the avatar from its files as an endpoint would, and draw its samples with it.
 
     A LoRA whose keys do not match fails here, in the job that made it, and the samples are what
     the endpoint answers to the same requests.
     """
     write_manifest(folder, manifest)
-    avatar = load_avatar(folder, override=base)
+    with stop.at_once():
+        avatar = load_avatar(folder, override=base)
     for index, request in enumerate(sample_requests(manifest.config)):
-        result = avatar.generate(request)
+        result = avatar.generate(request, on_step=stop.check)
         target = folder / "samples" / f"{index}.png"
         target.parent.mkdir(exist_ok=True)
         result.images[0].save(target)
@@ -119,17 +123,22 @@ def export(
     layout: Layout,
     manifest: AvatarManifest,
     base: Path | None,
+    stop: StopRequest,
 ) -> None:
-    """Write the avatar into the model folder. The pipeline is of no use afterwards."""
+    """Write the avatar into the model folder. The pipeline is of no use afterwards.
+
+    Raises Stopped, with no avatar written, if a stop was requested.
+    """
     staging = layout.root / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     try:
+        stop.check()
         save_weights(pipeline, trainable, staging, DTYPES[manifest.precision])
         trainable.modules.clear()
         del pipeline
         gc.collect()
         torch.cuda.empty_cache()
-        prove_and_sample(staging, manifest, base)
+        prove_and_sample(staging, manifest, base, stop)
         publish(staging, layout, manifest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -6,7 +6,7 @@ and sampled anew at every step, which is what encoding it anew at every step wou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +60,21 @@ class Latents:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, files: Sequence[Path], size: int, *, flip: bool = False) -> Latents:
-    """Encode image files, with their mirror images behind them if `flip`."""
+def encode(
+    vae: AutoencoderKL,
+    files: Sequence[Path],
+    size: int,
+    *,
+    flip: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> Latents:
+    """Encode image files, with their mirror images behind them if `flip`.
+
+    `check` is called before each file; it may raise.
+    """
     means, deviations = [], []
     for path in files:
+        check()
         pixels = read_image(path, size)
         for view in (pixels, pixels.flip(-1)) if flip else (pixels,):
             posterior = vae.encode(view[None].to(vae.device, vae.dtype)).latent_dist

@@ -13,33 +13,48 @@ from lensa.contract import Layout, TrainingConfig
 from lensa.errors import PhotosError
 from training_entrypoint import checkpoints
 from training_entrypoint.class_images import class_images
+from training_entrypoint.deadline import Deadline
 from training_entrypoint.dreambooth import Data, train
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
 from training_entrypoint.images import encode, image_files
 from training_entrypoint.report import Report
-from training_entrypoint.stopping import StopRequest
+from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
 from training_entrypoint.trainable import Trainable
 from training_entrypoint.validation import Validation
 
 
-def run(config: TrainingConfig, layout: Layout, report: Report, stop: StopRequest) -> int:
+def job_id(config: TrainingConfig) -> str:
+    return os.environ.get("TRAINING_JOB_NAME", f"lensa-{config.subject_id}")
+
+
+def run(
+    config: TrainingConfig,
+    layout: Layout,
+    report: Report,
+    stop: StopRequest,
+    deadline: Deadline,
+) -> int:
     """Train and export one avatar; return the steps trained.
 
     Raises UserError for what the user has to change, Stopped if the job was asked to stop.
     """
-    job = os.environ.get("TRAINING_JOB_NAME", f"lensa-{config.subject_id}")
     photos = image_files(layout.photos)
     if not photos:
         raise PhotosError(f"there are no photos in {layout.photos}.")
     chosen = precision(config)
-    checkpoints.newest(layout.checkpoints, config)  # one of another training is refused up front
-    tracker = make_tracker(config, job, layout.output)
+    found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
+    stop.step = found[0] if found else 0
+    stop.check()
+    tracker = make_tracker(config, job_id(config), layout.output)
     exit_code = 1
     try:
-        steps = _run(config, layout, report, stop, tracker, photos, chosen, job)
+        steps = _run(config, layout, report, stop, deadline, tracker, photos, chosen)
         exit_code = 0
+    except Stopped:
+        deadline.note()
+        raise
     finally:
         tracker.finish(exit_code)
     return steps
@@ -50,10 +65,10 @@ def _run(
     layout: Layout,
     report: Report,
     stop: StopRequest,
+    deadline: Deadline,
     tracker: Tracker,
     photos: list[Path],
     chosen: str,
-    job: str,
 ) -> int:
     accelerator = Accelerator(
         mixed_precision="no" if chosen == "fp32" else chosen,
@@ -61,18 +76,18 @@ def _run(
         cpu=not torch.cuda.is_available(),
     )
     report.stage("loading", f"{config.base.name} on {device().type}, {chosen}")
-    mirror = layout.channel("base")
-    base = mirror if mirror.is_dir() else None
-    revision = base_revision(config.base, override=base)
-    pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+    base = layout.base if layout.base.is_dir() else None
+    with stop.at_once(), deadline.measuring("loading"):
+        revision = base_revision(config.base, override=base)
+        pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
     prior = None
     pipeline.vae.to(torch.float32)  # half precision loses the darkest tones in the encoder
     if config.prior_preservation:
-        files = class_images(pipeline, config, layout, report, stop)
-        prior = encode(pipeline.vae, files, config.resolution)
-    instance = encode(pipeline.vae, photos, config.resolution, flip=config.flip)
+        files = class_images(pipeline, config, layout, report, stop, deadline)
+        prior = encode(pipeline.vae, files, config.resolution, check=stop.check)
+    instance = encode(pipeline.vae, photos, config.resolution, flip=config.flip, check=stop.check)
     trainable = Trainable(pipeline, config, DTYPES[chosen])
-    validation = Validation(config, layout, report, tracker)
+    validation = Validation(config, layout, report, tracker, stop, deadline)
 
     def validate(step: int) -> None:
         with accelerator.autocast():
@@ -88,17 +103,18 @@ def _run(
         report=report,
         tracker=tracker,
         stop=stop,
+        deadline=deadline,
         validate=validate,
     )
     report.stage("exporting")
     manifest = describe(
         config,
-        avatar=job,
+        avatar=job_id(config),
         base_revision=revision,
         photos=photos,
         precision=chosen,
         steps=steps,
     )
-    export(pipeline, trainable, layout, manifest, base)
+    export(pipeline, trainable, layout, manifest, base, stop)
     checkpoints.remove_all(layout.checkpoints)
     return steps

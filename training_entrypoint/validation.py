@@ -8,7 +8,9 @@ from PIL import Image
 
 from inference_entrypoint.generate import generate
 from lensa.contract import GenerationRequest, Layout, TrainingConfig
+from training_entrypoint.deadline import Deadline
 from training_entrypoint.report import Report
+from training_entrypoint.stopping import StopRequest
 from training_entrypoint.tracking import Tracker
 
 
@@ -29,29 +31,41 @@ class Validation:
     """Draws with the live model, to disk and to the tracker."""
 
     def __init__(
-        self, config: TrainingConfig, layout: Layout, report: Report, tracker: Tracker
+        self,
+        config: TrainingConfig,
+        layout: Layout,
+        report: Report,
+        tracker: Tracker,
+        stop: StopRequest,
+        deadline: Deadline,
     ) -> None:
         self.config, self.layout, self.report, self.tracker = config, layout, report, tracker
+        self.stop, self.deadline = stop, deadline
 
     def draw(self, pipeline: Any, step: int) -> None:
+        """Draw one image a prompt. Raises Stopped as soon as a stop is requested."""
         if not self.config.validation_prompts:
             return
         self.report.stage("validating", f"step {step}")
         shown: list[tuple[str, Image.Image]] = []
-        for request in sample_requests(self.config):
-            result = generate(
-                pipeline,
-                request,
-                subject=self.config.subject,
-                class_noun=self.config.class_noun,
-            )
-            shown.append((result.prompts[0], result.images[0]))
-        folder = self.layout.output / "validation" / f"step-{step:06d}"
+        with self.deadline.measuring("drawing"):
+            for request in sample_requests(self.config):
+                result = generate(
+                    pipeline,
+                    request,
+                    subject=self.config.subject,
+                    class_noun=self.config.class_noun,
+                    on_step=self.stop.check,
+                )
+                shown.append((result.prompts[0], result.images[0]))
+        folder = self.layout.validation / f"step-{step:06d}"
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for index, (_, image) in enumerate(shown):
             path = folder / f"{index}.png"
-            image.save(path)
-            paths.append(str(path.relative_to(self.layout.output)))
+            partial = path.with_suffix(".partial")
+            image.save(partial, format="PNG")
+            partial.rename(path)  # it may be on its way to S3 at once
+            paths.append(path.relative_to(self.layout.checkpoints).as_posix())
         self.tracker.images(step, shown)
         self.report.validation(step, paths)

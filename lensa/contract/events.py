@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-Stage = Literal["loading", "class_images", "training", "validating", "exporting"]
+Stage = Literal[
+    "uploading", "installing", "loading", "class_images", "training", "validating", "exporting"
+]
 
 
 class _Event(BaseModel):
@@ -44,7 +46,7 @@ class CheckpointEvent(_Event):
 class ValidationEvent(_Event):
     event: Literal["validation"] = "validation"
     step: int
-    images: list[str]  # paths below the output folder
+    images: list[str]  # paths below the checkpoints folder
 
 
 class NoticeEvent(_Event):
@@ -52,6 +54,16 @@ class NoticeEvent(_Event):
 
     event: Literal["notice"] = "notice"
     message: str
+
+
+class PhaseEvent(_Event):
+    """Where the job is in its platform's hands. The backend says it, not the job itself."""
+
+    event: Literal["phase"] = "phase"
+    phase: str  # starting, downloading, training, uploading, interrupted, stopping
+    seconds: float = 0.0  # since the job was created
+    dollars: float | None = None  # so far; an upper bound for spot; None: not known
+    message: str = ""
 
 
 class EndEvent(_Event):
@@ -62,7 +74,15 @@ class EndEvent(_Event):
     error: str = ""  # the name of one of lensa.errors, if the failure is one
 
 
-Event = StageEvent | ProgressEvent | CheckpointEvent | ValidationEvent | NoticeEvent | EndEvent
+Event = (
+    StageEvent
+    | ProgressEvent
+    | CheckpointEvent
+    | ValidationEvent
+    | NoticeEvent
+    | PhaseEvent
+    | EndEvent
+)
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def base(self) -> Path:
-        """A copy of the base model, if the channel is there; else the job asks where it comes from."""
+        """A copy of the base model, if the channel is there."""
         return self.channel("base")
 
     @property

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lensa.contract import BASES, AvatarManifest, Layout, TrainingConfig, preset
 from lensa.contract.names import digest
-from training_entrypoint.job import run
+from training_entrypoint.deadline import Deadline
+from training_entrypoint.job import job_id, run
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 
@@ -36,18 +37,25 @@ class Job:
     config: TrainingConfig
     lines: list[str] = field(default_factory=list)
     stop_when: Callable[[dict[str, Any]], bool] | None = None  # asked with each event
+    limit: float | None = None  # seconds that the job may run
+    takes: Callable[[dict[str, Any]], float] | None = None  # seconds that pass with each event
+    clock: float = 0.0
 
     def run(self) -> int:
         stop = StopRequest()
+        deadline = Deadline(
+            self.limit, self.layout.checkpoints, job_id(self.config), clock=lambda: self.clock
+        )
         AcceleratorState._reset_state(reset_partial_state=True)  # one process runs many jobs here
 
         def hear(line: str) -> None:
             self.lines.append(line)
             event = json.loads(line)
+            self.clock += self.takes(event) if self.takes is not None else 0
             if self.stop_when is not None and self.stop_when(event):
                 stop.requested = True
 
-        return run(self.config, self.layout, Report(hear), stop)
+        return run(self.config, self.layout, Report(hear), stop, deadline)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [event for line in self.lines if (event := json.loads(line))["event"] == kind]

@@ -46,7 +46,7 @@ def test_validation_images_are_drawn_at_the_start_and_on_the_way(tmp_path: Path)
     job.run()
     assert [event["step"] for event in job.events("validation")] == [0, 2]
     for event in job.events("validation"):
-        assert all((job.layout.output / path).is_file() for path in event["images"])
+        assert all((job.layout.checkpoints / path).is_file() for path in event["images"])
 
 
 def test_weights_and_biases_keeps_a_real_offline_run(tmp_path: Path) -> None:

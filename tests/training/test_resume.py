@@ -87,7 +87,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
 
 def test_a_stop_while_class_images_are_drawn_keeps_those_that_are(tmp_path: Path) -> None:
     job = make_job(tmp_path, class_images=6)
-    job.stop_when = lambda event: event.get("stage") == "class_images"
+    job.stop_when = lambda event: event.get("stage") == "class_images" and "step" in event
     with pytest.raises(Stopped):
         job.run()
     folder = job.layout.checkpoints / "class_images"

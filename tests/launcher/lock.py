@@ -1,0 +1,108 @@
+"""Makes training_entrypoint/requirements.txt anew: `python tests/launcher/lock.py`.
+
+The versions are those of constraints.txt, the packages those that the roots need. The hashes are
+those of the wheels for the containers' Python and for the one that the tests run on. Nothing is
+downloaded but metadata; it takes half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lensa.backends.bundle import PYTHON, platform_options
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "training_entrypoint" / "requirements.txt"
+PYTHONS = (PYTHON, "3.11")  # the containers', and that of the tests
+
+ROOTS = (
+    "accelerate",
+    "bitsandbytes",
+    "diffusers",
+    "huggingface_hub",
+    "peft",
+    "pillow",
+    "pydantic",
+    "safetensors",
+    "transformers",
+    "wandb",
+)
+# The image's own: built against its CUDA, or against each other.
+OF_THE_IMAGE = ("torch", "numpy")
+
+HEADER = """\
+# What the training needs above torch and numpy, which are the image's own. Versions are those of
+# constraints.txt; hashes are of the wheels for Python 3.12 and 3.11 on x86_64 Linux.
+# Made by: python tests/launcher/lock.py
+"""
+
+
+def pins(constraints: str) -> dict[str, str]:
+    """Return name -> version of a constraints file, the names in their canonical form."""
+    lines = [line.strip() for line in constraints.splitlines()]
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def closure(roots: tuple[str, ...]) -> list[str]:
+    """Return the roots and everything that they need on the containers' Python, sorted."""
+    environment = {
+        "python_version": PYTHONS[0],
+        "python_full_version": f"{PYTHONS[0]}.0",
+        "extra": "",
+    }
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in roots]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in OF_THE_IMAGE or name.startswith("nvidia-"):
+            continue
+        found.add(name)
+        for line in requires(name) or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate(environment):
+                waiting.append(canonicalize_name(needed.name))
+    return sorted(found)
+
+
+def hashes(pinned: list[str], python: str) -> dict[str, str]:
+    """Return name -> sha256 of the wheel that pip would choose for a version of Python."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        file = Path(folder) / "requirements.txt"
+        file.write_text("\n".join(pinned))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps"]
+        command += ["--ignore-installed", "--report", str(report), "--target", folder]
+        command += [*platform_options(python), "--requirement", str(file)]
+        subprocess.run(command, check=True)
+        installs = json.loads(report.read_text())["install"]
+    return {
+        canonicalize_name(each["metadata"]["name"]): each["download_info"]["archive_info"][
+            "hashes"
+        ]["sha256"]
+        for each in installs
+    }
+
+
+def main() -> None:
+    versions = pins((ROOT / "constraints.txt").read_text())
+    names = closure(ROOTS)
+    pinned = [f"{name}=={versions[name]}" for name in names]
+    found = [hashes(pinned, python) for python in PYTHONS]
+    blocks = []
+    for name, line in zip(names, pinned, strict=True):
+        digests = dict.fromkeys(each[name] for each in found)  # a pure wheel serves both
+        blocks.append(" \\\n".join([line, *(f"    --hash=sha256:{digest}" for digest in digests)]))
+    TARGET.write_text(HEADER + "\n".join(blocks) + "\n")
+
+
+if __name__ == "__main__":
+    main()
