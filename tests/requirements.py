@@ -10,6 +10,8 @@ from importlib.util import find_spec
 
 import pytest
 
+PROCESS_ONE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
 
 def need(name: str, available: bool, what: str) -> None:
     """Go on if `available`, else skip or fail, saying that `what` is missing."""
@@ -28,6 +30,13 @@ def need_tmpfs() -> None:
     can = os.geteuid() == 0 and shutil.which("unshare") is not None
     can = can and subprocess.run(mount, capture_output=True).returncode == 0
     need("tmpfs", can, "root and mount namespaces (unshare --mount)")
+
+
+def need_process_one() -> None:
+    """A PID namespace, in which a process can be process 1."""
+    can = shutil.which("unshare") is not None
+    can = can and subprocess.run([*PROCESS_ONE, "true"], capture_output=True).returncode == 0
+    need("unshare", can, "root and PID namespaces (unshare --pid)")
 
 
 def need_module(name: str, module: str, install: str) -> None:

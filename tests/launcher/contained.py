@@ -4,9 +4,7 @@ bundle, and the folders of the job."""
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 import sysconfig
 import venv
 import zipfile
@@ -80,13 +78,3 @@ def run(python: Path, bundle: Path, env: dict[str, str]) -> subprocess.Completed
     return subprocess.run(
         [python, bundle, "train"], env=env, cwd=bundle.parent, capture_output=True, text=True
     )
-
-
-def can_unshare() -> bool:
-    """Whether a process can be made process 1 here."""
-    if sys.platform != "linux" or shutil.which("unshare") is None:
-        return False
-    return subprocess.run([*PROCESS_ONE, "true"], capture_output=True).returncode == 0
-
-
-PROCESS_ONE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]

@@ -11,8 +11,8 @@ from signal import SIGTERM
 
 import pytest
 import torch
-from contained import PROCESS_ONE, can_unshare, container, environment, make_interpreter
-from requirements import need
+from contained import container, environment, make_interpreter
+from requirements import PROCESS_ONE, need_process_one
 from training.running import Job, make_job
 
 from lensa.contract.events import EndEvent, Event, ProgressEvent, parse_event
@@ -23,7 +23,7 @@ STEPS = 24
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need("unshare", can_unshare(), "root and PID namespaces (unshare --pid)")
+    need_process_one()
     return make_interpreter(tmp_path_factory.mktemp("interpreter") / "python")
 
 

@@ -1,0 +1,247 @@
+"""The twin: an AWS account that is not there, and really runs its training jobs."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lensa.errors import BusyError, UserError
+from lensa.testing.account import ACCOUNT, QuotaApi, default_quotas
+from lensa.testing.answers import AwsError
+from lensa.testing.clock import Clock
+from lensa.testing.container import cannot_be_process_1
+from lensa.testing.corrections import correct_moto
+from lensa.testing.faults import Faults
+from lensa.testing.job import TwinJob
+from lensa.testing.models import client
+from lensa.testing.operations import CONTAINER_KEY, PLATFORM_KEY, Call
+from lensa.testing.pricing import PricingApi, default_prices
+from lensa.testing.runner import Site
+from lensa.testing.training_jobs import TrainingApi
+
+_CLIENT_KEY = "AKIATWINCLIENT"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+class SagemakerTwin:
+    """moto's AWS on a local port, with SageMaker's training jobs for real.
+
+    Use it as a context manager. One twin at a time in a process: moto's state is the process's.
+    An account without anything but `role` and `bucket` is there each time.
+
+    Args:
+        region: where `bucket` is; jobs and other resources go to the region that asks for them.
+        port: 0 takes any free one.
+        python: the Python of the containers; without it, this process's version with the packages
+            that are installed in this environment, except for editable ones.
+        pid_namespace: run the job's command as process 1, as SageMaker does (Linux, `unshare`).
+
+    Raises UserError if moto is not installed or namespaces are not possible, and BusyError if
+    another twin is open.
+    """
+
+    account = ACCOUNT
+    bucket = "lensa-twin"
+
+    _open: SagemakerTwin | None = None
+
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        port: int = 0,
+        python: Path | None = None,
+        pid_namespace: bool = False,
+    ) -> None:
+        self.region = region
+        self.role = f"arn:aws:iam::{ACCOUNT}:role/lensa-twin"
+        self.clock = Clock()
+        self.faults = Faults()
+        self.url = ""
+        self.quotas: dict[str, float] = {}
+        """Name of a SageMaker quota -> its value, to be set by a test."""
+        self.prices: dict[tuple[str, str], float] = {}
+        """(region, instance type) -> dollars an hour, to be set by a test."""
+        self.calls: list[Call] = []
+        """Every request so far, the containers' too (`source`)."""
+        self._port, self._python, self._pid_namespace = port, python, pid_namespace
+
+    def __enter__(self) -> SagemakerTwin:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Open the port, on an empty account."""
+        if SagemakerTwin._open is not None:
+            raise BusyError("another SagemakerTwin is open in this process: close that one first")
+        if self._pid_namespace and (missing := cannot_be_process_1()):
+            raise UserError(f"SagemakerTwin(pid_namespace=True): {missing}")
+        require_moto()
+        from moto.moto_api._internal.models import moto_api_backend
+
+        from lensa.testing.server import Gateway, Server
+
+        _prepare_moto()
+        moto_api_backend.reset()
+        self._corrected = correct_moto()
+        self._folder = Path(tempfile.mkdtemp(prefix="lensa-twin-"))
+        self.quotas |= default_quotas()
+        self.prices |= default_prices()
+        self._site = Site(
+            s3=None,
+            clock=self.clock,
+            faults=self.faults,
+            folder=self._folder,
+            url="",
+            python=self._python,
+            pid_namespace=self._pid_namespace,
+            container_key=CONTAINER_KEY,
+        )
+        self._training = TrainingApi(self._site, self.quotas)
+        gateway = Gateway(self._handlers(), self.faults)
+        try:
+            self._server = Server(gateway, self._port)
+        except BaseException:
+            self._restore()
+            raise
+        SagemakerTwin._open = self
+        atexit.register(self.close)  # for a script that forgets it
+        self.calls = gateway.calls
+        self.url = self._site.url = self._server.url
+        self._site.s3 = client("s3", self.region, self.url, PLATFORM_KEY)
+        self._furnish()
+
+    def close(self) -> None:
+        """End the containers and threads, and remove the files. Again does nothing."""
+        if SagemakerTwin._open is not self:
+            return
+        self._training.close()
+        self._site.s3.close()
+        self._server.close()
+        self._restore()
+        SagemakerTwin._open = None
+        atexit.unregister(self.close)
+
+    def _restore(self) -> None:
+        self._corrected.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- for tests ---
+
+    @property
+    def jobs(self) -> dict[str, TwinJob]:
+        """The training jobs, by name."""
+        return self._training.jobs()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which any AWS SDK or process talks to the twin."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": _CLIENT_KEY,
+            "AWS_SECRET_ACCESS_KEY": "twin",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return a boto3 client of the twin."""
+        return client(service, region or self.region, self.url, _CLIENT_KEY)
+
+    def called(self, operation: str) -> list[dict[str, Any]]:
+        """Return the parameters of every request of clients for an operation, in order."""
+        return [
+            call.parameters
+            for call in list(self.calls)
+            if call.operation == operation and call.source == "client"
+        ]
+
+    # --- inside ---
+
+    def _furnish(self) -> None:
+        from moto.iam.models import iam_backends
+
+        iam_backends[ACCOUNT]["aws"].create_role(
+            role_name="lensa-twin",
+            assume_role_policy_document=json.dumps(_TRUST),
+            path="/",
+            permissions_boundary=None,
+            description="The execution role of the twin's training jobs",
+            tags=[],
+            max_session_duration="3600",
+        )
+        where = {"LocationConstraint": self.region}
+        more = {} if self.region == "us-east-1" else {"CreateBucketConfiguration": where}
+        self._site.s3.create_bucket(Bucket=self.bucket, **more)
+
+    def _handlers(self) -> dict[tuple[str, str], Any]:
+        training, quotas = self._training, QuotaApi(self.quotas)
+        return {
+            ("sagemaker", "CreateTrainingJob"): training.create,
+            ("sagemaker", "DescribeTrainingJob"): training.describe,
+            ("sagemaker", "ListTrainingJobs"): training.list,
+            ("sagemaker", "StopTrainingJob"): training.stop,
+            ("sagemaker", "DeleteTrainingJob"): training.delete,
+            ("sagemaker", "AddTags"): training.add_tags,
+            ("sagemaker", "ListTags"): training.list_tags,
+            ("sagemaker", "DeleteTags"): training.delete_tags,
+            ("sagemaker-runtime", "InvokeEndpoint"): _known_endpoint,
+            ("sagemaker-runtime", "InvokeEndpointAsync"): _known_endpoint,
+            ("service-quotas", "ListServiceQuotas"): quotas.list,
+            ("service-quotas", "GetServiceQuota"): quotas.get,
+            ("pricing", "GetProducts"): PricingApi(self.prices).get_products,
+        }
+
+
+def _prepare_moto() -> None:
+    """Let moto make its one boto3 session, which would fail on a profile that is not there."""
+    from moto.core.base_backend import AccountSpecificBackend
+
+    profile = os.environ.pop("AWS_PROFILE", None)
+    try:
+        AccountSpecificBackend.get_session()
+    finally:
+        if profile is not None:
+            os.environ["AWS_PROFILE"] = profile
+
+
+def require_moto() -> None:
+    """Raise UserError unless what the twin is made of is installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("moto", "flask", "flask_cors", "boto3") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"lensa.testing needs {', '.join(missing)}: pip install 'lensa[testing]'")
+
+
+def _known_endpoint(call: Call) -> None:
+    """Refuse an endpoint that is not there; what moto answers for others is moto's."""
+    from moto.sagemaker.models import sagemaker_backends
+
+    name = call.parameters["EndpointName"]
+    if name not in sagemaker_backends[ACCOUNT][call.region].endpoints:
+        raise AwsError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
