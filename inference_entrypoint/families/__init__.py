@@ -42,7 +42,7 @@ class Family(Protocol):
         variant: str | None = None,
         subfolder: str = "",
     ) -> nn.Module:
-        """Load one network; ValueError if a tensor is missing or has another shape."""
+        """Load one network; ValueError if a tensor is missing, unknown or has another shape."""
         ...
 
     def load_file(

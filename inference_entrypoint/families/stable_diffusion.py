@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,10 @@ from transformers import CLIPTextModel
 
 # None of these is wanted here; left alone, they are gigabytes more to download.
 WITHOUT = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+
+
+# Text encoders of 2022 carry the numbers 0 to 76 as a tensor. No weight: newer ones count themselves.
+_COUNTING = re.compile(r"\bposition_ids$")
 
 
 class StableDiffusion:
@@ -59,10 +64,10 @@ class StableDiffusion:
         variant: str | None = None,
         subfolder: str = "",
     ) -> nn.Module:
-        """Load one network; ValueError if a tensor is missing or has another shape.
+        """Load one network; ValueError if a tensor is missing, unknown or has another shape.
 
-        The libraries draw what is missing at random and log a line: a model that was saved by
-        another version of them would load, and draw nonsense.
+        The libraries draw what is missing at random, drop what they do not know, and log a line: a
+        model that was saved by another version of them would load, and draw nonsense.
         """
         module, info = self._classes[name].from_pretrained(
             folder,
@@ -72,11 +77,11 @@ class StableDiffusion:
             use_safetensors=True,
             output_loading_info=True,
         )
-        for key in ("missing_keys", "mismatched_keys"):
-            if info[key]:
-                first = ", ".join(str(item) for item in sorted(info[key], key=str)[:3])
+        for key in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+            odd = sorted(str(item) for item in info[key] if not _COUNTING.search(str(item)))
+            if odd:
                 kind = key.removesuffix("_keys")
-                raise ValueError(f"{name}: {len(info[key])} {kind} weights, such as {first}")
+                raise ValueError(f"{name}: {len(odd)} {kind} weights, such as {', '.join(odd[:3])}")
         return module.eval()
 
     def load_file(

@@ -148,6 +148,21 @@ def test_a_folder_with_a_weight_missing(folder: Path, part: str) -> None:
         load_base(folder_ref(folder), **CPU)
 
 
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_folder_with_a_weight_too_many(folder: Path, part: str) -> None:
+    file = next((folder / part).glob("*.safetensors"))
+    save_file({**load_file(file), "renamed.weight": torch.ones(2)}, file, {"format": "pt"})
+    with pytest.raises(BaseModelError, match=r"1 unexpected weights, such as renamed\.weight"):
+        load_base(folder_ref(folder), **CPU)
+
+
+def test_a_text_encoder_that_carries_its_positions_is_whole(folder: Path) -> None:
+    file = folder / "text_encoder" / "model.safetensors"
+    numbers = {"text_model.embeddings.position_ids": torch.arange(77)[None]}
+    save_file({**load_file(file), **numbers}, file, {"format": "pt"})
+    assert load_base(folder_ref(folder), **CPU)
+
+
 @pytest.mark.parametrize("prefix", ["model.diffusion_model.", "first_stage_model.", "cond_stage_"])
 def test_a_single_file_with_a_weight_missing(file: Path, prefix: str) -> None:
     tensors = load_file(file)
