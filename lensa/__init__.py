@@ -83,33 +83,35 @@ if TYPE_CHECKING:
     train = Client().train  # with its overloads
 else:
 
-    def train(photos: str | Path, **options: Any) -> Avatar | TrainingJob:
+    def train(
+        photos: str | Path, *, backend: str | None = None, **options: Any
+    ) -> Avatar | TrainingJob:
         """Train an avatar on a folder of photos: see Client.train."""
-        return _client().train(photos, **options)
+        return _client(backend).train(photos, **options)
 
 
-def attach(name: str) -> TrainingJob:
+def attach(name: str, *, backend: str | None = None) -> TrainingJob:
     """Return the handle of a training job by its name: see Client.attach."""
-    return _client().attach(name)
+    return _client(backend).attach(name)
 
 
-def jobs() -> list[JobInfo]:
+def jobs(*, backend: str | None = None) -> list[JobInfo]:
     """Return every training job, the newest first."""
-    return _client().jobs()
+    return _client(backend).jobs()
 
 
-def avatars() -> list[Avatar]:
+def avatars(*, backend: str | None = None) -> list[Avatar]:
     """Return every finished avatar, the newest first."""
-    return _client().avatars()
+    return _client(backend).avatars()
 
 
-def avatar(name: str) -> Avatar:
+def avatar(name: str, *, backend: str | None = None) -> Avatar:
     """Return an avatar by its id or its subject's name: see Client.avatar."""
-    return _client().avatar(name)
+    return _client(backend).avatar(name)
 
 
-def _client() -> Client:
+def _client(backend: str | None) -> Client:
     # Not kept: settings may change between two cells of a notebook, and a client costs nothing.
     from lensa.client import Client
 
-    return Client()
+    return Client(backend=backend)

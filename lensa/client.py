@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from lensa.avatar import Avatar
-from lensa.backends.base import Backend, JobInfo, TrainingPlan
+from lensa.backends import subjects
+from lensa.backends.base import Backend, JobInfo, Subject, TrainingPlan
+from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.bases import resolve_base
 from lensa.contract import Kind, Method, TrainingConfig, preset
-from lensa.contract.events import Event
-from lensa.contract.names import check_subject
+from lensa.contract.events import Event, NoticeEvent
+from lensa.contract.names import check_subject, new_subject_id
+from lensa.costs import Forecast
 from lensa.errors import ConfigError, suggest
 from lensa.job import TrainingJob
-from lensa.settings import load_settings
+from lensa.settings import Settings, load_settings
 
+_OPTIONS = frozenset(SagemakerOptions.model_fields)  # of the backend, not of the recipe
 _KINDS = ("person", "pet", "object")
 _METHODS = ("lora", "full")
 
 
 class Client:
-    """Trains avatars and finds them again. Arguments that are not given come from the settings."""
+    """Trains avatars and finds them again. Arguments that are not given come from the settings.
 
-    def __init__(self, *, backend: str | None = None, home: str | Path | None = None) -> None:
-        self.settings = load_settings(backend=backend, home=home)
-        self.backend = _make_backend(self.settings.backend, self.settings.home_path)
+    `settings` are any of lensa.settings.Settings: region, profile, role, bucket, ...
+    """
+
+    def __init__(
+        self, *, backend: str | None = None, home: str | Path | None = None, **settings: Any
+    ) -> None:
+        self.settings = load_settings(backend=backend, home=home, **settings)
+        self.backend = _make_backend(self.settings)
 
     @overload
     def train(
@@ -84,28 +94,66 @@ class Client:
             class_photos: a folder of your own class images; without it they are generated.
             wait: return the finished avatar (True), or a handle at once (False).
             on_event: called with each event of the job; without it a progress bar is shown.
-            fields: any field of TrainingConfig: steps, learning_rate, seed, ...
+            fields: any field of TrainingConfig (steps, learning_rate, seed, ...), and with
+                backend="sagemaker" any of SagemakerOptions (instance_type, spot, budget, ...).
 
         Raises:
             UserError: something has to be changed; nothing was started.
             TrainingError: the job failed, or was stopped (TrainingStopped).
         """
-        name = check_subject(subject if subject is not None else _folder_name(Path(photos)))
-        config = self.configure(kind=kind, base=base, method=method, **fields)
-        self.backend.check(config)
-        plan = _plan(config, Path(photos), class_photos)
-        owner = self.backend.subject(name)
+        name, backend, plan = self._prepared(
+            photos, subject, class_photos, kind=kind, base=base, method=method, **fields
+        )
+        owner = backend.subject(name)
         plan = plan.of(owner)
-        with self.backend.claim(owner):
-            job = TrainingJob(self.backend.start(plan), self.backend)
+        with backend.claim(owner), ExitStack() as showing:
+            if on_event is None and wait:
+                from lensa.display import training_display
+
+                on_event = showing.enter_context(training_display(plan, name))
+            job = TrainingJob(backend.start(plan, on_event), backend)
             if not wait:
                 return job
             if on_event is not None:
-                return job.wait(on_event)
-            from lensa.display import training_display
+                on_event(
+                    NoticeEvent(
+                        message=f"it is {job.name}; from anywhere: lensa logs -f {job.name}"
+                    )
+                )
+            return job.wait(on_event)
 
-            with training_display(plan, f"{name} ({job.name})") as display:
-                return job.wait(display)
+    def dry_run(
+        self,
+        photos: str | Path,
+        *,
+        subject: str | None = None,
+        class_photos: str | Path | None = None,
+        **fields: Any,
+    ) -> tuple[dict[str, Any], Forecast]:
+        """Return what `train` with the same arguments would send to AWS, operation -> exact
+        parameters, and its forecast. Nothing is sent or asked, and nothing is written down.
+
+        A subject without an id on this machine gets a made-up one. Raises UserError like `train`.
+        """
+        name, backend, plan = self._prepared(photos, subject, class_photos, **fields)
+        known = subjects.named(self.settings.home_path, name)
+        plan = plan.of(known or Subject(name, new_subject_id()))
+        return backend.dry_run(plan), backend.forecast(plan.config)
+
+    def _prepared(
+        self,
+        photos: str | Path,
+        subject: str | None,
+        class_photos: str | Path | None,
+        **fields: Any,
+    ) -> tuple[str, Backend, TrainingPlan]:
+        """Check everything that this machine can check: the name, the recipe, the photos."""
+        name = check_subject(subject if subject is not None else _folder_name(Path(photos)))
+        own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
+        backend = self.backend.with_options(**own)
+        config = self._configure(backend, **fields)
+        backend.check(config)
+        return name, backend, _plan(config, Path(photos), class_photos)
 
     def configure(
         self,
@@ -116,18 +164,38 @@ class Client:
         **fields: Any,
     ) -> TrainingConfig:
         """Return the checked configuration of a training, with a placeholder for its subject."""
+        return self._configure(self.backend, kind=kind, base=base, method=method, **fields)
+
+    def _configure(
+        self,
+        backend: Backend,
+        *,
+        kind: Kind = "person",
+        base: str | None = None,
+        method: Method = "lora",
+        **fields: Any,
+    ) -> TrainingConfig:
         _one_of("kind", kind, _KINDS)
         _one_of("method", method, _METHODS)
         unknown = [field for field in fields if field not in TrainingConfig.model_fields]
         if unknown:  # said first: a misspelt word is the likeliest mistake
             raise ConfigError(
                 f"training: unknown field {unknown[0]!r}."
-                f"{suggest(unknown[0], TrainingConfig.model_fields)}"
+                f"{suggest(unknown[0], [*TrainingConfig.model_fields, *backend.option_names])}"
             )
         model = resolve_base(base or self.settings.base)
         steps = fields.get("steps")
         recipe = preset(kind, method, model, steps=steps if isinstance(steps, int) else None)
+        recipe |= backend.recipe()
         return TrainingConfig(**{"subject_id": "00000000", **recipe, **fields})
+
+    def mirror(self, base: str) -> str:
+        """Copy a base model into the bucket and return its address there.
+
+        A hub model is downloaded to this machine first, which needs `lensa[local]`. Raises
+        UserError; ConfigError on a backend that has no bucket.
+        """
+        return self.backend.mirror(resolve_base(base))
 
     def attach(self, name: str) -> TrainingJob:
         """Return the handle of a job that was started before, here or by another process.
@@ -181,8 +249,12 @@ def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"unknown {field} {value!r}.{suggest(str(value), known)}")
 
 
-def _make_backend(name: str, home: Path) -> Backend:
-    _one_of("backend", name, ("local",))
-    from lensa.backends.local import LocalBackend
+def _make_backend(settings: Settings) -> Backend:
+    _one_of("backend", settings.backend, ("local", "sagemaker"))
+    if settings.backend == "local":
+        from lensa.backends.local import LocalBackend
 
-    return LocalBackend(home)
+        return LocalBackend(settings.home_path)
+    from lensa.backends.sagemaker.backend import SagemakerBackend
+
+    return SagemakerBackend(settings)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import html
 import sys
+from base64 import b64encode
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,9 +17,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from lensa.backends.base import TrainingPlan
-from lensa.contract.events import Event, NoticeEvent, ProgressEvent, StageEvent
+from lensa.contract.events import (
+    Event,
+    NoticeEvent,
+    PhaseEvent,
+    ProgressEvent,
+    StageEvent,
+    ValidationEvent,
+)
 
 _STAGES = {
+    "uploading": "uploading",
+    "installing": "installing requirements",
     "loading": "loading the base model",
     "class_images": "drawing class images",
     "training": "training",
@@ -54,8 +65,28 @@ def opening(plan: TrainingPlan, title: str) -> list[str]:
 
 def figures(event: ProgressEvent) -> str:
     """The numbers behind a bar."""
+    if event.stage == "uploading":
+        return "MB"
     loss = f"loss {event.loss:.3f}  " if event.loss is not None else ""
     return loss + (f"{event.images_per_second:.1f} images/s" if event.images_per_second else "")
+
+
+def extent(event: ProgressEvent) -> tuple[float, float]:
+    """How far a bar is and how long: an upload counts bytes, and is shown in MB."""
+    unit = 1e6 if event.stage == "uploading" else 1
+    return event.step / unit, event.of / unit
+
+
+def phase_line(event: PhaseEvent) -> str:
+    """A job's phase on AWS, with its age and its price so far."""
+    minutes, seconds = divmod(round(event.seconds), 60)
+    return ", ".join(
+        filter(None, [f"{event.phase} ({minutes}:{seconds:02d})", price_so_far(event)])
+    )
+
+
+def price_so_far(event: PhaseEvent) -> str:
+    return "" if event.dollars is None else f"${event.dollars:.2f} so far"
 
 
 class TerminalDisplay:
@@ -65,6 +96,7 @@ class TerminalDisplay:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._opening = opening(plan, title)
         self._bars: dict[str, TaskID] = {}
+        self._phase = self._price = ""
         self._progress = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=30),
@@ -93,14 +125,21 @@ class TerminalDisplay:
             self._console.print(f"note: {event.message}", markup=False)
         elif isinstance(event, StageEvent) and event.stage in {"loading", "exporting"}:
             self._console.print(f"{_STAGES[event.stage]} {event.message}", style="dim")
+        elif isinstance(event, PhaseEvent):
+            if event.phase != self._phase:
+                self._console.print(phase_line(event), style="dim", markup=False)
+            self._phase, self._price = event.phase, price_so_far(event)
+        elif isinstance(event, ValidationEvent):
+            for path in event.images:
+                self._console.print(f"step {event.step}: {path}", markup=False)
         elif isinstance(event, ProgressEvent):
+            done, total = extent(event)
             if event.stage not in self._bars:
                 self._bars[event.stage] = self._progress.add_task(
-                    _STAGES[event.stage], total=event.of, note=""
+                    _STAGES[event.stage], total=total, note=""
                 )
-            self._progress.update(
-                self._bars[event.stage], completed=event.step, note=figures(event)
-            )
+            note = "  ".join(filter(None, [figures(event), self._price]))
+            self._progress.update(self._bars[event.stage], completed=done, note=note)
 
 
 class NotebookDisplay:
@@ -109,7 +148,8 @@ class NotebookDisplay:
     def __init__(self, plan: TrainingPlan, title: str) -> None:
         self._lines = opening(plan, title)
         self._bars: dict[str, ProgressEvent] = {}
-        self._stage = ""
+        self._stage = self._phase = ""
+        self._images: tuple[int, list[str]] = (0, [])
         self._handle: Any = None
 
     def __enter__(self) -> Self:
@@ -132,17 +172,41 @@ class NotebookDisplay:
             self._lines.append(f"note: {event.message}")
         elif isinstance(event, StageEvent):
             self._stage = f"{_STAGES[event.stage]} {event.message}"
+        elif isinstance(event, PhaseEvent):
+            self._phase = phase_line(event)
+        elif isinstance(event, ValidationEvent):
+            self._images = (event.step, event.images)
         elif isinstance(event, ProgressEvent):
             self._bars[event.stage] = event
         self._handle.update(self)
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<div>{html.escape(line)}</div>" for line in self._lines)
-        bars = "".join(
-            f'<div><progress value="{bar.step}" max="{bar.of}"></progress> '
-            f"{html.escape(_STAGES[stage])} {bar.step}/{bar.of} {html.escape(figures(bar))}"
-            + (f" {bar.eta_seconds:.0f} s left" if bar.eta_seconds else "")
-            + "</div>"
-            for stage, bar in self._bars.items()
+        bars = "".join(_html_bar(stage, bar) for stage, bar in self._bars.items())
+        state = html.escape("  ".join(filter(None, [self._stage, self._phase])))
+        return (
+            f'<div style="font-family:monospace">{lines}{bars}{state}{_html_images(*self._images)}'
+            "</div>"
         )
-        return f'<div style="font-family:monospace">{lines}{bars}{html.escape(self._stage)}</div>'
+
+
+def _html_bar(stage: str, bar: ProgressEvent) -> str:
+    done, total = extent(bar)
+    left = f" {bar.eta_seconds:.0f} s left" if bar.eta_seconds else ""
+    return (
+        f'<div><progress value="{bar.step}" max="{bar.of}"></progress> '
+        f"{html.escape(_STAGES[stage])} {done:.0f}/{total:.0f} {html.escape(figures(bar))}{left}"
+        "</div>"
+    )
+
+
+def _html_images(step: int, paths: list[str]) -> str:
+    """The latest validation images, inside the page: a notebook may be read elsewhere."""
+    found = [Path(path) for path in paths if Path(path).is_file()]
+    if not found:
+        return ""
+    images = "".join(
+        f'<img height="128" src="data:image/png;base64,{b64encode(path.read_bytes()).decode()}">'
+        for path in found
+    )
+    return f"<div>step {step}: {images}</div>"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from lensa import errors
 from lensa.avatar import Avatar
 from lensa.backends.base import Backend, JobInfo, Status
-from lensa.contract.events import EndEvent, Event
+from lensa.contract.events import EndEvent, Event, parse_event
 from lensa.errors import LensaError, TrainingError, TrainingStopped, UserError
+
+_LAST_LINES = 6  # of the log, in an error
 
 
 class TrainingJob:
@@ -34,6 +37,13 @@ class TrainingJob:
         """Stop the job with a checkpoint saved; training the same again goes on from it."""
         self._backend.stop(self.name)
 
+    def sdk(self) -> Any:
+        """Return the job as `sagemaker.core.resources.TrainingJob`, a resource of AWS's own SDK.
+
+        Raises ConfigError without `lensa[sagemaker]`, and for jobs of this machine.
+        """
+        return self._backend.sdk(self.name)
+
     def wait(self, on_event: Callable[[Event], None] | None = None) -> Avatar:
         """Follow the job to its end and return the avatar.
 
@@ -53,26 +63,34 @@ class TrainingJob:
         if info.status == "completed":
             return Avatar(self.name, self._backend)
         if info.status == "stopped":
-            raise TrainingStopped(self._stopped_message())
+            raise TrainingStopped(self._stopped_message(info.reason))
         if info.status == "failed" or (end is not None and end.status == "failed"):
-            raise _failure(self.name, end, info.reason)
+            raise self._failure(end, info.reason)
         raise TrainingError(
             f"{self.name} was interrupted: its process is gone and left no reason (killed, or out "
             f"of memory). The same call goes on from its last checkpoint; its log: "
             f"lensa logs {self.name}"
         )
 
-    def _stopped_message(self) -> str:
-        return f"{self.name} is stopped. The same call goes on from its checkpoint."
+    def _stopped_message(self, reason: str = "") -> str:
+        why = f": {reason}" if reason else "."
+        return f"{self.name} is stopped{why} The same call goes on from its checkpoint."
+
+    def _failure(self, end: EndEvent | None, reason: str) -> LensaError:
+        """Return the error that ended the job in its own kind, if it is one of ours; else with the
+        last lines that it printed."""
+        message = reason or (end.message if end is not None else "")
+        kind = getattr(errors, end.error, None) if end is not None and end.error else None
+        if isinstance(kind, type) and issubclass(kind, UserError):
+            return kind(message)
+        log = self._backend.log(self.name, follow=False, whole=False)
+        last = [line for line in log if line.strip() and parse_event(line) is None][-_LAST_LINES:]
+        said = "".join(f"\n  | {line}" for line in last)
+        return TrainingError(
+            f"{self.name} failed: {message}"
+            + (f" Its last lines:{said}\n" if said else " ")
+            + f"Its log: lensa logs {self.name}"
+        )
 
     def __repr__(self) -> str:
         return f"<TrainingJob {self.name}>"
-
-
-def _failure(name: str, end: EndEvent | None, reason: str) -> LensaError:
-    """Return the error that ended the job in its own kind, if it is one of ours."""
-    message = reason or (end.message if end is not None else "")
-    kind = getattr(errors, end.error, None) if end is not None and end.error else None
-    if isinstance(kind, type) and issubclass(kind, UserError):
-        return kind(message)
-    return TrainingError(f"{name} failed: {message} Its log: lensa logs {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,12 +22,26 @@ class Settings(BaseSettings):
     """What stays the same from call to call."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LENSA_", toml_file="lensa.toml", extra="ignore", frozen=True
+        env_prefix="LENSA_",
+        env_nested_delimiter="__",
+        toml_file="lensa.toml",
+        extra="ignore",
+        frozen=True,
     )
 
     home: Path = Path("~/.lensa")  # runs, avatars and the names of subjects
     backend: str = "local"
     base: str = "sd15"
+
+    # backend="sagemaker"
+    region: str | None = None  # None: as your AWS configuration has it
+    profile: str | None = None
+    role: str | None = None  # name or ARN; None: your own, where SageMaker may assume it
+    bucket: str | None = None  # None: lensa-<account>-<region>
+    prefix: str = Field(default="lensa", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}[A-Za-z0-9]$")
+    kms_key: str | None = None  # None: S3's own keys
+    poll_seconds: float = Field(default=5.0, gt=0, le=300)  # between two looks at a job
+    sagemaker: dict[str, Any] = Field(default_factory=dict)  # defaults of a job's options
 
     @classmethod
     def settings_customise_sources(
@@ -52,6 +66,9 @@ def load_settings(**overrides: Any) -> Settings:
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
+        for key in given:
+            if key not in Settings.model_fields:
+                raise ConfigError(f"unknown setting {key!r}.{suggest(key, Settings.model_fields)}")
         for key in _toml_keys(Path("lensa.toml")):
             if key not in Settings.model_fields:
                 raise ConfigError(

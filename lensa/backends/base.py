@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
-from lensa.contract import AvatarManifest, TrainingConfig
+from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.events import Event
+from lensa.costs import Forecast
 from lensa.photos.photoset import PhotoSet
 
 Status = Literal["running", "completed", "stopped", "interrupted", "failed"]
@@ -68,6 +69,14 @@ class Backend(Protocol):
     """Trains and serves. Errors are those of `lensa.errors`."""
 
     name: str
+    option_names: frozenset[str]  # how a training runs, beside what it trains
+
+    def with_options(self, **options: Any) -> Self:
+        """Return the backend with options of its own changed; ConfigError for what they cannot
+        be."""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what a recipe has to change for the machine that it will run on."""
 
     def subject(self, name: str) -> Subject:
         """Return the subject of that name, with a new id if it is new."""
@@ -81,11 +90,21 @@ class Backend(Protocol):
     def check(self, config: TrainingConfig) -> None:
         """Raise UserError for what can be known to fail before anything is started."""
 
-    def start(self, plan: TrainingPlan) -> str:
+    def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         """Start a training and return its name, or that of the same one if it is there already.
 
-        Raises BusyError if another training of the subject runs.
+        `on_event` hears of what is done until then. Raises BusyError if another training of the
+        subject runs.
         """
+
+    def dry_run(self, plan: TrainingPlan) -> dict[str, Any]:
+        """Return operation -> exact parameters of what `start` would send, and send nothing."""
+
+    def mirror(self, base: BaseModelRef) -> str:
+        """Bring a base model to where jobs load it from, and return its address."""
+
+    def forecast(self, config: TrainingConfig) -> Forecast:
+        """Return time and price of a training before it starts."""
 
     def job(self, name: str) -> JobInfo:
         """Raise NotFoundError if there is no such job."""
@@ -102,6 +121,9 @@ class Backend(Protocol):
 
     def stop(self, name: str) -> None:
         """Stop a job with a checkpoint saved, and return when it has stopped."""
+
+    def sdk(self, name: str) -> Any:
+        """Return the job as the platform's own SDK has it."""
 
     def manifest(self, avatar: str) -> AvatarManifest:
         """Return a finished avatar's manifest; NotFoundError if there is none."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lensa.cli.output import Json, Settings, emit, fields, table, told
+from lensa.cli.output import Backend, Json, Settings, emit, fields, table, told
 from lensa.errors import EndpointError
 
 AvatarName = Annotated[
@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
 
 
 @told
-def avatars(json: Json = False) -> None:
+def avatars(backend: Backend = None, json: Json = False) -> None:
     """List finished avatars, the newest first."""
     from lensa.client import Client
 
-    client = Client()
+    client = Client(backend=backend)
     found = [info for info in client.jobs() if info.status == "completed"]
     if json:
         emit(
@@ -79,6 +79,7 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How literally to take it.")] = None,
     out: Annotated[Path, typer.Option(help="Where the images go.")] = Path("gallery"),
+    backend: Backend = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
@@ -96,7 +97,7 @@ def generate(
         steps=steps,
         guidance_scale=guidance_scale,
     )
-    model = Client().avatar(avatar)
+    model = Client(backend=backend).avatar(avatar)
     make_request(prompt, style=style, **options)  # refused before a folder is made
     make_writable(out)
     gallery = model.generate(prompt, style=style, **options)
@@ -124,12 +125,13 @@ def deploy(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="A free one if not given.")
     ] = None,
+    backend: Backend = None,
     json: Json = False,
 ) -> None:
     """Serve an avatar over HTTP on this machine, until Ctrl-C."""
     from lensa.client import Client
 
-    with Client().avatar(avatar).deploy(port=port) as endpoint:
+    with Client(backend=backend).avatar(avatar).deploy(port=port) as endpoint:
         if json:
             emit({"avatar": endpoint.avatar, "url": endpoint.url})
         else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lensa.cli.output import Json, emit, table, told
+from lensa.cli.output import Backend, Json, emit, table, told
 
 Job = Annotated[
     str, typer.Argument(metavar="JOB", help="The job's name, as `lensa jobs` shows it.")
@@ -21,11 +21,11 @@ def register(app: typer.Typer) -> None:
 
 
 @told
-def jobs(json: Json = False) -> None:
+def jobs(backend: Backend = None, json: Json = False) -> None:
     """List training jobs, the newest first."""
     from lensa.client import Client
 
-    found = Client().jobs()
+    found = Client(backend=backend).jobs()
     if json:
         emit({"jobs": [asdict(info) for info in found]})
         return
@@ -49,12 +49,13 @@ def jobs(json: Json = False) -> None:
 def logs(
     job: Job,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job ends.")] = False,
+    backend: Backend = None,
     json: Json = False,
 ) -> None:
     """Print a job's log."""
     from lensa.client import Client
 
-    for line in Client().attach(job).logs(follow=follow):
+    for line in Client(backend=backend).attach(job).logs(follow=follow):
         if json:
             emit({"line": line})
         else:
@@ -62,14 +63,14 @@ def logs(
 
 
 @told
-def stop(job: Job, json: Json = False) -> None:
+def stop(job: Job, backend: Backend = None, json: Json = False) -> None:
     """Stop a job with a checkpoint saved.
 
     The same `lensa train` goes on from there.
     """
     from lensa.client import Client
 
-    handle = Client().attach(job)
+    handle = Client(backend=backend).attach(job)
     handle.stop()
     if json:
         emit({"job": job, "status": handle.status})

@@ -18,6 +18,9 @@ from lensa.errors import ConfigError, LensaError
 P = ParamSpec("P")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; the last line is the result.")]
+Backend = Annotated[
+    str | None, typer.Option(help="local or sagemaker; from the settings if not given.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated."),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json as jsonlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lensa.cli.output import Json, Settings, emit, fields, told
+from lensa.cli.output import Backend, Json, Settings, emit, fields, told
+
+if TYPE_CHECKING:
+    from lensa.costs import Forecast
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +52,33 @@ def train(
     detach: Annotated[
         bool, typer.Option("--detach", help="Start the job and return at once.")
     ] = False,
-    backend: Annotated[str | None, typer.Option(help="local.")] = None,
+    backend: Backend = None,
+    instance_type: Annotated[
+        str | None, typer.Option(help="SageMaker: the machine; ml.g5.2xlarge if not given.")
+    ] = None,
+    spot: Annotated[
+        bool | None, typer.Option("--spot/--no-spot", help="SageMaker: spare capacity, cheaper.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="SageMaker: dollars; the job exports what it has by then.")
+    ] = None,
+    create_bucket: Annotated[
+        bool | None, typer.Option("--create-bucket", help="SageMaker: make the bucket if need be.")
+    ] = None,
+    role: Annotated[
+        str | None, typer.Option(help="SageMaker: the job's role, a name or an ARN.")
+    ] = None,
+    bucket: Annotated[str | None, typer.Option(help="SageMaker: where everything goes.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="SageMaker: as configured if not given.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="SageMaker: of your AWS settings.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what AWS would be sent, and send nothing.")
+    ] = False,
+    forecast: Annotated[
+        bool, typer.Option("--plan", help="The same, with time and price.")
+    ] = False,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
@@ -59,7 +90,7 @@ def train(
     from lensa.client import Client
     from lensa.contract.events import Event
 
-    client = Client(backend=backend)
+    client = Client(backend=backend, role=role, bucket=bucket, region=region, profile=profile)
     options: dict[str, Any] = fields(
         settings,
         steps=steps,
@@ -69,12 +100,19 @@ def train(
         prior_preservation=prior,
         precision=precision,
         seed=seed,
+        instance_type=instance_type,
+        spot=spot,
+        budget=budget,
+        create_bucket=create_bucket,
     )
 
     def print_event(event: Event) -> None:
         print(event.line(), flush=True)
 
     options.update(subject=subject, kind=kind, base=base, method=method, class_photos=class_photos)
+    if dry_run or forecast:
+        _print_plan(*client.dry_run(photos, **options), with_forecast=forecast, json=json)
+        return
     if detach:
         job = client.train(photos, wait=False, **options)
         if json:
@@ -94,4 +132,29 @@ def train(
         )
     else:
         print(f"avatar {avatar.id}\n  in {avatar.path}")
-        print(f'  try: lensa generate {avatar.id} "as an astronaut" --count 4 --out out/')
+        here = client.backend.name == "local"
+        which = avatar.id if here else f"{avatar.path} --backend local"
+        print(f'  try: lensa generate {which} "as an astronaut" --count 4 --out out/')
+
+
+def _print_plan(
+    operations: dict[str, Any], forecast: Forecast, *, with_forecast: bool, json: bool
+) -> None:
+    plan = {**asdict(forecast), "dollars": forecast.dollars, "most_dollars": forecast.most_dollars}
+    if json:
+        emit({**operations, **({"plan": plan} if with_forecast else {})})
+        return
+    print(jsonlib.dumps(operations, indent=2))
+    if with_forecast:
+        for phase, seconds in forecast.seconds.items():
+            print(f"{phase:<14}{seconds / 60:8.1f} min")
+        for name, seconds, dollars in (
+            ("together", forecast.total_seconds, forecast.dollars),
+            ("at most", forecast.most_seconds, forecast.most_dollars),
+        ):
+            print(f"{name:<14}{seconds / 60:8.1f} min  {_dollars(dollars)}")
+        print("An estimate by rules of thumb; on demand, at the price of us-east-1.")
+
+
+def _dollars(value: float | None) -> str:
+    return "(the price is not in the table)" if value is None else f"${value:.2f}"

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
 from lensa.backends.disk import make_folder, storage, write_whole
@@ -22,10 +23,11 @@ from lensa.backends.local.runs import (
 from lensa.backends.local.serving import LocalServer
 from lensa.backends.locks import Lock
 from lensa.backends.subjects import find_subject, subject_of
-from lensa.contract import MANIFEST, AvatarManifest, TrainingConfig
-from lensa.contract.events import Event, parse_event
+from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract.events import Event, ValidationEvent, parse_event
 from lensa.contract.names import job_name
-from lensa.errors import ArtifactError, BusyError, LensaError, NotFoundError, suggest
+from lensa.costs import Forecast
+from lensa.errors import ArtifactError, BusyError, ConfigError, LensaError, NotFoundError, suggest
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 120  # as long as SageMaker waits between SIGTERM and SIGKILL
@@ -35,12 +37,21 @@ class LocalBackend:
     """Trains and serves on this machine, below `home`."""
 
     name = "local"
+    option_names: frozenset[str] = frozenset()
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self._children: list[subprocess.Popen[bytes]] = []
 
+    def with_options(self, **options: Any) -> LocalBackend:
+        if options:
+            raise ConfigError(f"{min(options)} is an option of backend='sagemaker'.")
+        return self
+
     # --- training ---
+
+    def recipe(self) -> dict[str, Any]:
+        return {}
 
     def subject(self, name: str) -> Subject:
         return subject_of(self.home, name)
@@ -62,7 +73,7 @@ class LocalBackend:
     def check(self, config: TrainingConfig) -> None:
         require_ml_stack(config.base)
 
-    def start(self, plan: TrainingPlan) -> str:
+    def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         config, digests = plan.config, list(plan.photos.digests)
         if plan.class_photos is not None:
             digests += plan.class_photos.digests
@@ -126,6 +137,15 @@ class LocalBackend:
         self._children.append(child)
         lock.note(f"{run.name} {child.pid}")
 
+    def dry_run(self, plan: TrainingPlan) -> dict[str, Any]:
+        raise ConfigError("a dry run shows what AWS would be sent: use backend='sagemaker'.")
+
+    def mirror(self, base: BaseModelRef) -> str:
+        raise ConfigError("base models are mirrored to a bucket: use backend='sagemaker'.")
+
+    def forecast(self, config: TrainingConfig) -> Forecast:
+        raise ConfigError("time and price are told for AWS's machines: use backend='sagemaker'.")
+
     # --- following ---
 
     def job(self, name: str) -> JobInfo:
@@ -141,8 +161,13 @@ class LocalBackend:
         return self._lines(run, follow, 0 if whole else _latest_start(run))
 
     def events(self, name: str) -> Iterator[Event]:
+        folder = Run(self.home, name).layout.checkpoints
         for line in self.log(name, follow=True, whole=False):
-            if (event := parse_event(line)) is not None:
+            event = parse_event(line)
+            if isinstance(event, ValidationEvent):
+                images = [str(folder / image) for image in event.images]
+                event = event.model_copy(update={"images": images})
+            if event is not None:
                 yield event
 
     def _lines(self, run: Run, follow: bool, offset: int) -> Iterator[str]:
@@ -178,6 +203,9 @@ class LocalBackend:
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
+
+    def sdk(self, name: str) -> Any:
+        raise ConfigError("the SDK knows the jobs of AWS: use backend='sagemaker'.")
 
     # --- avatars ---
 

@@ -1,0 +1,274 @@
+"""The SageMaker backend: one training job in the user's AWS account, followed from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.bundle import build_bundle, build_wheelhouse
+from lensa.backends.sagemaker import instances, keys, mirror, prices, subjects
+from lensa.backends.sagemaker.account import Account
+from lensa.backends.sagemaker.avatars import local_folder, read_manifest
+from lensa.backends.sagemaker.bucket import Bucket, default_name
+from lensa.backends.sagemaker.catalogue import Catalogue
+from lensa.backends.sagemaker.follow import Follower, Pause
+from lensa.backends.sagemaker.images import training_image
+from lensa.backends.sagemaker.logs import LogReader
+from lensa.backends.sagemaker.options import SagemakerOptions
+from lensa.backends.sagemaker.refusals import explained
+from lensa.backends.sagemaker.submission import (
+    Place,
+    Submission,
+    Supplies,
+    cache_key,
+    compose,
+    max_seconds,
+    training_name,
+)
+from lensa.backends.sagemaker.transfer import Store
+from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract.events import Event, ProgressEvent
+from lensa.costs import Forecast, forecast
+from lensa.errors import ConfigError
+from lensa.settings import Settings
+
+OnEvent = Callable[[Event], None]
+
+
+class SagemakerBackend:
+    """Trains in the account that the credentials belong to. It keeps no state of its own."""
+
+    name = "sagemaker"
+    option_names = frozenset(SagemakerOptions.model_fields)
+
+    def __init__(self, settings: Settings, options: dict[str, Any] | None = None) -> None:
+        self.home = settings.home_path
+        self.options = SagemakerOptions(**{**settings.sagemaker, **(options or {})})
+        self.account = Account(region=settings.region, profile=settings.profile)
+        self._settings = settings
+
+    def with_options(self, **options: Any) -> SagemakerBackend:
+        """Return the backend with options changed; ConfigError for what they cannot be."""
+        return SagemakerBackend(self._settings, {**self.options.model_dump(), **options})
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        name = self._settings.bucket or default_name(self.account)
+        return Bucket(self.account, name, self._settings.prefix, self._settings.kms_key)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.bucket)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.account, self.store, self.home)
+
+    # --- training ---
+
+    def recipe(self) -> dict[str, Any]:
+        return instances.recipe(self.options.instance_type)
+
+    def subject(self, name: str) -> Subject:
+        self._place()  # the first question to AWS: is there an account, a role, a bucket?
+        self._ready_bucket()
+        return subjects.subject_of(self.home, self.store, name)
+
+    def claim(self, subject: Subject) -> AbstractContextManager[object]:
+        return nullcontext()  # AWS refuses a second job of the same name; others may run beside it
+
+    def check(self, config: TrainingConfig) -> None:
+        if self.options.image is None:
+            training_image(self.account.region)
+        if not instances.has_gpu(self.options.instance_type) and config.precision == "fp16":
+            raise ConfigError(
+                f"training: precision 'fp16' needs a GPU, and {self.options.instance_type} has "
+                "none: use 'auto'."
+            )
+
+    def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:
+        place = self._place()
+        latest = self.catalogue.latest_attempt(training_name(plan))
+        if latest is not None and latest.status in {"running", "completed"}:
+            return latest.name
+        number = 1 if latest is None else keys.attempt_of(latest.name) + 1
+        progress = _progress(on_event)
+        supplies = self._supplies(plan, progress)
+        subject = subjects.find(self.home, self.store, plan.config.subject_id)
+        submission = compose(plan, subject, self.options, place, supplies, number)
+        self.store.put(submission.blobs, on_progress=progress)
+        self._submit(submission)
+        return submission.job
+
+    def _submit(self, submission: Submission) -> None:
+        client = self.account.client("sagemaker")
+        quicker = client.exceptions.ResourceInUse  # the same call from elsewhere: the same job
+        with explained("starting the training job"), suppress(quicker):
+            client.create_training_job(**submission.request)
+
+    def _place(self) -> Place:
+        return Place(
+            bucket=self.bucket,
+            region=self.account.region,
+            role=self.account.role(self._settings.role),
+            hourly=self.hourly(self.options.instance_type),
+        )
+
+    def _ready_bucket(self) -> None:
+        if self.options.create_bucket:
+            self.bucket.create(photo_days=self.options.photo_days)
+        self.bucket.check()
+
+    def _supplies(self, plan: TrainingPlan, progress: Callable[[int, int], None]) -> Supplies:
+        local = mirror.local_base(plan.config.base)
+        base = mirror.mirrored(self.store, plan.config.base) if local is None else local.key
+        if base is None and self.options.network_isolation and plan.config.base.source == "hub":
+            raise ConfigError(
+                f"sagemaker: network_isolation is on, and the bucket has no copy of the base model "
+                f"{plan.config.base.name!r}: bring one there with: lensa mirror "
+                f"{plan.config.base.name}"
+            )
+        if local is not None:
+            mirror.upload(self.store, local, progress)
+        cache = cache_key(plan, base)
+        isolated = self.options.network_isolation
+        return Supplies(
+            bundle=build_bundle(),
+            wheels=tuple(build_wheelhouse(self.home / "wheels")) if isolated else (),
+            base=base,
+            class_cache=cache is not None and self.store.exists(f"{cache}/"),
+        )
+
+    def mirror(self, base: BaseModelRef, on_event: OnEvent | None = None) -> str:
+        """Bring a base model into the bucket, unless it is there, and return its address."""
+        self._ready_bucket()
+        if base.source == "generated":
+            raise ConfigError(f"{base.name} is made by code: there is nothing to mirror.")
+        found = mirror.mirrored(self.store, base) if base.revision else None
+        if found is None:
+            local = mirror.local_base(base) or mirror.fetched_base(base)
+            found = mirror.upload(self.store, local, _progress(on_event))
+        return self.bucket.uri(found)
+
+    def dry_run(self, plan: TrainingPlan) -> dict[str, Any]:
+        """Return operation -> exact parameters of a first attempt, asking nothing of AWS.
+
+        What only AWS knows is taken as it is for a new account: no class images and no copies of
+        hub models in the bucket yet. Raises ConfigError for what then cannot be known.
+        """
+        settings = self._settings
+        if settings.role is None or not settings.role.startswith("arn:"):
+            raise ConfigError(
+                "a dry run asks nothing of AWS, so it needs the role's whole ARN: --role, or "
+                "LENSA_ROLE."
+            )
+        region = self.account.region
+        name = settings.bucket or f"lensa-{settings.role.split(':')[4]}-{region}"
+        bucket = Bucket(self.account, name, settings.prefix, settings.kms_key)
+        local = mirror.local_base(plan.config.base)
+        place = Place(bucket, region, settings.role, self._listed(self.options.instance_type))
+        supplies = Supplies(build_bundle(), base=local.key if local else None)
+        subject = Subject(plan.config.subject_id, plan.config.subject_id)
+        return {"CreateTrainingJob": compose(plan, subject, self.options, place, supplies).request}
+
+    def forecast(self, config: TrainingConfig) -> Forecast:
+        """Return time and price of a training, by the price table alone."""
+        hourly = self._listed(self.options.instance_type)
+        most = max_seconds(self.options, hourly)
+        return forecast(config, self.options.instance_type, hourly, most)
+
+    def _listed(self, instance_type: str) -> float | None:
+        return prices.listed(instance_type, self.account.region)
+
+    def hourly(self, instance_type: str) -> float | None:
+        if instance_type not in self._prices:
+            self._prices[instance_type] = prices.hourly(self.account, instance_type)
+        return self._prices[instance_type]
+
+    @cached_property
+    def _prices(self) -> dict[str, float | None]:
+        return {}
+
+    # --- following ---
+
+    def job(self, name: str) -> JobInfo:
+        return self.catalogue.info(name)
+
+    def jobs(self) -> list[JobInfo]:
+        return self.catalogue.infos()
+
+    def log(self, name: str, *, follow: bool, whole: bool = True) -> Iterator[str]:
+        self.catalogue.state(name)  # NotFoundError now, not at the first line
+        if follow:
+            return self._follower(name).lines()
+        return iter(LogReader(self.account, name).new())
+
+    def events(self, name: str) -> Iterator[Event]:
+        return self._follower(name).events(
+            hourly=self.hourly, fetch=lambda images: self._fetch(name, images)
+        )
+
+    def _follower(self, name: str) -> Follower:
+        return Follower(
+            state=lambda: self.catalogue.state(name),
+            read=LogReader(self.account, name).new,
+            pause=Pause(self._settings.poll_seconds),
+        )
+
+    def _fetch(self, job: str, images: list[str]) -> list[Path] | None:
+        """Bring validation images to this machine; None if one is not in the bucket yet."""
+        contents = [self.store.read(f"{keys.checkpoints(job)}/{image}") for image in images]
+        paths: list[Path] = []
+        for image, content in zip(images, contents, strict=True):
+            if content is None:
+                return None
+            path = self.home / "following" / job / image
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            paths.append(path)
+        return paths
+
+    def stop(self, name: str) -> None:
+        client = self.account.client("sagemaker")
+        if self.catalogue.state(name).ended:
+            return
+        with explained("stopping the training job"):
+            try:
+                client.stop_training_job(TrainingJobName=name)
+            except client.exceptions.ClientError:
+                if not self.catalogue.state(name).ended:  # it ended by itself just then
+                    raise
+        for _ in self._follower(name).polls():
+            pass
+
+    def sdk(self, name: str) -> Any:
+        from lensa.backends.sagemaker.sdk import training_job
+
+        return training_job(self.account, name)
+
+    # --- avatars ---
+
+    def manifest(self, avatar: str) -> AvatarManifest:
+        return read_manifest(self.store, self.catalogue.finished(avatar))
+
+    def folder(self, avatar: str) -> Path:
+        return local_folder(self.store, self.catalogue.finished(avatar), self.home)
+
+    def serve(self, avatar: str, *, port: int | None = None) -> Server:
+        raise ConfigError(
+            "lensa does not deploy to SageMaker yet. On this machine the avatar can be served from "
+            "its folder (avatar.path): lensa deploy FOLDER, or lensa generate FOLDER, with the "
+            "local backend."
+        )
+
+
+def _progress(on_event: OnEvent | None) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        if on_event is not None:
+            on_event(ProgressEvent(stage="uploading", step=done, of=total))
+
+    return tell

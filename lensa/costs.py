@@ -1,0 +1,92 @@
+"""What a training costs: prices in US dollars an hour, and a forecast from them.
+
+The table is of us-east-1, on demand, as listed in 2026: good enough to decide by, and shown
+without a call. Other regions and types are asked of the Pricing API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lensa.contract import TrainingConfig
+
+TRAINING_PRICES = {
+    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.2xlarge": 0.94,
+    "ml.g5.xlarge": 1.408,
+    "ml.g5.2xlarge": 1.515,
+    "ml.g6.2xlarge": 1.222,
+}
+
+_START_SECONDS = 240  # an instance, its image, the requirements
+_EXPORT_SECONDS = 60
+
+# Seconds per image and step at 512 px, batch 1. Rules of thumb for Stable Diffusion 1.x, from
+# published runs, never measured by us: they bracket a decision, no more.
+_TRAINING_STEP = {"g4dn": 1.4, "g5": 0.55, "g6": 0.6}
+_SAMPLING_STEP = {"g4dn": 0.2, "g5": 0.08, "g6": 0.085}
+_OTHER = 0.6
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Time and price of a training before it starts."""
+
+    instance_type: str
+    seconds: dict[str, float]  # by phase
+    hourly: float | None  # dollars; None if the price is not known
+    most_seconds: int  # the platform ends the job then
+
+    @property
+    def total_seconds(self) -> float:
+        return sum(self.seconds.values())
+
+    @property
+    def dollars(self) -> float | None:
+        return price(self.total_seconds, self.hourly)
+
+    @property
+    def most_dollars(self) -> float | None:
+        """What it costs if it runs to its limit."""
+        return price(self.most_seconds, self.hourly)
+
+
+def price(seconds: float, hourly: float | None) -> float | None:
+    """Return dollars for so many seconds."""
+    return None if hourly is None else round(seconds / 3600 * hourly, 4)
+
+
+def forecast(
+    config: TrainingConfig, instance_type: str, hourly: float | None, most_seconds: int
+) -> Forecast:
+    """Estimate a training by the rules of thumb above."""
+    family = instance_type.split(".")[1]
+    scale = (config.resolution / 512) ** 2
+    images = config.steps * config.batch_size * config.gradient_accumulation
+    passes = images * (2 if config.prior_preservation else 1)
+    training = passes * _TRAINING_STEP.get(family, _OTHER) * scale
+    if config.train_text_encoder:
+        training *= 1.25
+    if config.gradient_checkpointing:
+        training *= 1.3
+    sampling = _SAMPLING_STEP.get(family, _OTHER / 7) * scale
+    rounds = 2 + (config.steps // config.validation_every if config.validation_every else 0)
+    seconds = {
+        "starting": float(_START_SECONDS),
+        "class_images": (
+            config.class_images * config.class_image_steps * sampling
+            if config.prior_preservation
+            else 0.0
+        ),
+        "training": training,
+        "validating": (
+            rounds * len(config.validation_prompts) * config.base.sampling_steps * sampling
+        ),
+        "exporting": float(_EXPORT_SECONDS),
+    }
+    return Forecast(
+        instance_type,
+        {phase: round(value, 1) for phase, value in seconds.items()},
+        hourly,
+        most_seconds,
+    )
