@@ -71,10 +71,11 @@ def figures(event: ProgressEvent) -> str:
     return loss + (f"{event.images_per_second:.1f} images/s" if event.images_per_second else "")
 
 
-def extent(event: ProgressEvent) -> tuple[float, float]:
+def extent(event: ProgressEvent) -> str:
     """How far a bar is and how long: an upload counts bytes, and is shown in MB."""
-    unit = 1e6 if event.stage == "uploading" else 1
-    return event.step / unit, event.of / unit
+    if event.stage == "uploading":
+        return f"{event.step / 1e6:.1f}/{event.of / 1e6:.1f}"
+    return f"{event.step}/{event.of}"
 
 
 def phase_line(event: PhaseEvent) -> str:
@@ -100,7 +101,7 @@ class TerminalDisplay:
         self._progress = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:>4.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[count]:>9}"),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=self._console,
@@ -133,13 +134,17 @@ class TerminalDisplay:
             for path in event.images:
                 self._console.print(f"step {event.step}: {path}", markup=False)
         elif isinstance(event, ProgressEvent):
-            done, total = extent(event)
             if event.stage not in self._bars:
                 self._bars[event.stage] = self._progress.add_task(
-                    _STAGES[event.stage], total=total, note=""
+                    _STAGES[event.stage], count="", note=""
                 )
-            note = "  ".join(filter(None, [figures(event), self._price]))
-            self._progress.update(self._bars[event.stage], completed=done, note=note)
+            self._progress.update(
+                self._bars[event.stage],
+                completed=event.step,
+                total=event.of,
+                count=extent(event),
+                note="  ".join(filter(None, [figures(event), self._price])),
+            )
 
 
 class NotebookDisplay:
@@ -185,17 +190,16 @@ class NotebookDisplay:
         bars = "".join(_html_bar(stage, bar) for stage, bar in self._bars.items())
         state = html.escape("  ".join(filter(None, [self._stage, self._phase])))
         return (
-            f'<div style="font-family:monospace">{lines}{bars}{state}{_html_images(*self._images)}'
+            f'<div style="font-family:monospace">{lines}{bars}{_html_images(*self._images)}{state}'
             "</div>"
         )
 
 
 def _html_bar(stage: str, bar: ProgressEvent) -> str:
-    done, total = extent(bar)
     left = f" {bar.eta_seconds:.0f} s left" if bar.eta_seconds else ""
     return (
         f'<div><progress value="{bar.step}" max="{bar.of}"></progress> '
-        f"{html.escape(_STAGES[stage])} {done:.0f}/{total:.0f} {html.escape(figures(bar))}{left}"
+        f"{html.escape(_STAGES[stage])} {extent(bar)} {html.escape(figures(bar))}{left}"
         "</div>"
     )
 

@@ -193,7 +193,7 @@ def test_a_good_bucket_passes_and_every_call_names_its_owner(bucket: Bucket, gat
 
 
 def test_a_missing_bucket_says_how_to_create_it(bucket: Bucket) -> None:
-    with pytest.raises(AccountError, match=r"there is no bucket 'avatars'.*create_bucket"):
+    with pytest.raises(AccountError, match=r"there is no bucket 'avatars'.*create-bucket"):
         bucket.check()
 
 

@@ -88,7 +88,7 @@ class Bucket:
         if code == "404":
             raise AccountError(
                 f"there is no bucket {self.name!r}. Name one of yours, or let lensa create it "
-                "(create_bucket)."
+                "(--create-bucket)."
             ) from None
         if code not in {"400", "403"}:
             raise error

@@ -116,7 +116,7 @@ ANSWERED: dict[str, Refusal] = {
     **_rows(
         "NoSuchBucket",
         AccountError,
-        "there is no such bucket. Name another one, or let lensa create it (create_bucket).",
+        "there is no such bucket. Name another one, or let lensa create it (--create-bucket).",
     ),
     **_rows(
         "BucketAlreadyExists",
