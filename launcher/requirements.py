@@ -17,7 +17,7 @@ from pathlib import Path
 
 from launcher.say import SetupError, stage
 
-_UNREACHABLE = re.compile("NewConnectionError|ConnectTimeout|resolution|Max retries|timed out")
+_UNREACHABLE = re.compile("NewConnectionError|ConnectTimeout|name resolution|Max retries|timed out")
 _NAMED = re.compile(r"\b([A-Za-z0-9][\w.-]*==[\w.+!]+)")
 
 
@@ -122,9 +122,7 @@ def explain(output: str, requirements: list[Requirement], local: bool) -> str:
             f"{which} cannot be installed from the wheels in the code bundle: {_text(last)}. They "
             "are for Python 3.12 on x86_64 Linux: use such an image, and build the bundle anew."
         )
-    if re.search(
-        r"NewConnectionError|ConnectTimeout|name resolution|Max retries|timed out", output
-    ):
+    if _UNREACHABLE.search(output):
         return (
             f"{which} cannot be installed: the package index cannot be reached from this "
             "container. Give the job's subnets a way to it, or use network isolation: then the "

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lensa.contract.environment import CLASS_CACHE
+from lensa.contract.environment import CLASS_CACHE, KMS_KEY
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 
@@ -60,7 +60,7 @@ def leave(
         match = _PLACE.fullmatch(place)
         if match is None:
             raise ValueError(f"{CLASS_CACHE} is {place!r}, not s3://bucket/prefix")
-        _upload(files, match[1], match[2], stop)
+        _upload(files, match[1], match[2], stop, environ)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         report.notice(
@@ -69,7 +69,9 @@ def leave(
         )
 
 
-def _upload(files: list[Path], bucket: str, prefix: str, stop: StopRequest) -> None:
+def _upload(
+    files: list[Path], bucket: str, prefix: str, stop: StopRequest, environ: Mapping[str, str]
+) -> None:
     import boto3  # late: a local training does without
     from botocore.config import Config
 
@@ -77,7 +79,13 @@ def _upload(files: list[Path], bucket: str, prefix: str, stop: StopRequest) -> N
     patience = Config(
         connect_timeout=5, read_timeout=20, retries={"max_attempts": 3, "mode": "standard"}
     )
-    client = boto3.client("s3", config=patience)
+    # arn:aws:sagemaker:REGION:ACCOUNT:training-job/...: boto3 reads no AWS_REGION.
+    where = (environ.get("TRAINING_JOB_ARN", "") + ":" * 5).split(":")
+    region, account = where[3] or environ.get("AWS_REGION"), where[4]
+    options = {"ExpectedBucketOwner": account} if account else {}
+    if key := environ.get(KMS_KEY):
+        options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    client = boto3.client("s3", region_name=region, config=patience)
     for file in files:
         stop.check()
         client.put_object(
@@ -85,6 +93,7 @@ def _upload(files: list[Path], bucket: str, prefix: str, stop: StopRequest) -> N
             Key=f"{prefix}/{file.name}",
             Body=file.read_bytes(),
             ContentType="image/png",
+            **options,
         )
 
 

@@ -19,6 +19,7 @@ from lensa.contract.environment import MAX_RUNTIME
 from lensa.errors import ConfigError
 
 MARGIN = 60.0  # seconds: a last checkpoint, moving files, and the container's own end
+RESTART = 120.0  # seconds: pulling the image and downloading again, which no container sees
 
 Work = Literal["loading", "drawing"]
 
@@ -108,7 +109,7 @@ class Deadline:
         try:
             state = json.loads(self._file.read_text())
             if state["job"] == self._job:
-                self._before = float(state["seconds"])
+                self._before = float(state["seconds"]) + RESTART
                 self._took["drawing"] = float(state["drawing"])
         except (OSError, ValueError, KeyError, TypeError):
             return

@@ -29,6 +29,11 @@ def job_id(config: TrainingConfig) -> str:
     return os.environ.get("TRAINING_JOB_NAME", f"lensa-{config.subject_id}")
 
 
+def on_platform() -> bool:
+    """Whether SageMaker runs this, and syncs the checkpoints."""
+    return "TRAINING_JOB_ARN" in os.environ
+
+
 def run(
     config: TrainingConfig,
     layout: Layout,
@@ -116,5 +121,8 @@ def _run(
         steps=steps,
     )
     export(pipeline, trainable, layout, manifest, base, stop)
-    checkpoints.remove_all(layout.checkpoints)
+    if not on_platform():
+        checkpoints.remove_all(layout.checkpoints)
+    # Else SageMaker would delete them from S3 with the model not uploaded yet, and an upload that
+    # fails would cost the whole training. The bucket's lifecycle takes them.
     return steps

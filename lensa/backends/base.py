@@ -71,6 +71,10 @@ class Backend(Protocol):
     name: str
     option_names: frozenset[str]  # how a training runs, beside what it trains
 
+    @property
+    def flags(self) -> str:
+        """The options of a command that is to look here."""
+
     def with_options(self, **options: Any) -> Self:
         """Return the backend with options of its own changed; ConfigError for what they cannot
         be."""

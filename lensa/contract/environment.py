@@ -15,3 +15,6 @@ SECRETS = "LENSA_SECRETS"
 
 # s3://bucket/prefix under which the job keeps the class images it has drawn, for later jobs.
 CLASS_CACHE = "LENSA_CLASS_CACHE"
+
+# The KMS key that they are encrypted with; without it the bucket's own default.
+KMS_KEY = "LENSA_KMS_KEY"

@@ -83,7 +83,7 @@ def upload_folder(
 
 
 class FolderSync:
-    """Sends new and changed files of a folder to a prefix. What is deleted stays in S3."""
+    """Keeps a prefix like a folder: what is new, changed or deleted there is so in S3."""
 
     def __init__(self, s3: Any, folder: Path, uri: str, kms_key: str = "") -> None:
         self._s3, self._folder = s3, folder
@@ -93,16 +93,24 @@ class FolderSync:
         self._sent = dict(self._files())
 
     def sync(self) -> None:
-        for path, mark in self._files():
+        present = dict(self._files())
+        for path in self._sent.keys() - present.keys():
+            self._s3.delete_object(Bucket=self._bucket, Key=self._key(path))
+            del self._sent[path]
+        for path, mark in present.items():
             if self._sent.get(path) == mark:
                 continue
-            key = self._prefix + path.relative_to(self._folder).as_posix()
             try:
                 content = path.read_bytes()
             except OSError:
                 continue  # renamed or deleted meanwhile: the next round sees what became of it
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, **self._encryption)
+            self._s3.put_object(
+                Bucket=self._bucket, Key=self._key(path), Body=content, **self._encryption
+            )
             self._sent[path] = mark
+
+    def _key(self, path: Path) -> str:
+        return self._prefix + path.relative_to(self._folder).as_posix()
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         for path in sorted(self._folder.rglob("*")):

@@ -13,7 +13,7 @@ from lensa.testing.operations import Call
 _EXPIRED = "The security token included in the request is expired"
 STRANGER = "210987654321"  # an account that is not ours
 
-Kind = Literal["interrupt", "capacity", "slow", "container", "lose"]
+Kind = Literal["interrupt", "capacity", "slow", "container", "upload", "lose"]
 
 
 @dataclass
@@ -113,6 +113,10 @@ class Faults:
         `failure` is what it leaves in /opt/ml/output/failure.
         """
         self._wait(JobFault("container", job, exit_code=exit_code, failure=failure))
+
+    def fail_upload(self, job: str | None = None) -> None:
+        """Fail a job whose container has done its work, before its model is uploaded."""
+        self._wait(JobFault("upload", job))
 
     def lose_job(self, job: str | None = None, at_step: int = 0) -> None:
         """Let a job disappear as if it had never been: at once, or when it logs a step."""

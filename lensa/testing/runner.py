@@ -205,7 +205,6 @@ class Runner:
         python = site.container_python()
         aws = {
             "AWS_REGION": job.region,
-            "AWS_DEFAULT_REGION": job.region,
             "AWS_ACCESS_KEY_ID": site.container_key,
             "AWS_SECRET_ACCESS_KEY": "twin",
             "AWS_ENDPOINT_URL": site.url,
@@ -269,6 +268,9 @@ class Runner:
         compress = output.get("CompressionType", "GZIP") == "GZIP"
         status = "Stopping" if cause else "InProgress"
         job.enter("Uploading", "Uploading generated training model", status)
+        if cause is None and site.faults.take("upload", job.name):
+            job.fail("ClientError: Artifact upload failed:Access Denied")
+            return
         target = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
         try:
             artifacts = upload_folder(

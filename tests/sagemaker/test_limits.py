@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cloud import settle, train
+import torch
+from cloud import settle, train, weights
+from conftest import TINY
 from requirements import need_process_one
 
+from lensa.client import Client
 from lensa.contract.events import NoticeEvent
 from lensa.testing import SagemakerTwin
 
@@ -27,6 +30,29 @@ def test_before_its_time_is_over_the_job_exports_what_it_has(
         TrainingJobName=avatar.id
     )
     assert description["TrainingJobStatus"] == "Completed"
+
+    # The same call is the same avatar; with more time it is trained on.
+    sagemaker_twin.faults.slow_start(3600)
+    recipe = {**TINY, "steps": 20_000, "validation_every": 0}
+    again = Client().train(photos, subject="ada", wait=False, **recipe, max_hours=200 / 3600)
+    assert again.name == avatar.id
+    longer = Client().train(photos, subject="ada", wait=False, **recipe, max_hours=1)
+    assert longer.name == f"{avatar.id}-2"
+
+
+def test_mini_interrupted_three_times_ends_with_the_same_weights(
+    sagemaker_twin: SagemakerTwin, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(sagemaker_twin, monkeypatch)
+    recipe = {"base": "mini", "steps": 10, "class_images": 2, "validation_prompts": []}
+    whole = train(photos, subject="whole", **recipe)
+    for step in (2, 4, 7):
+        sagemaker_twin.faults.interrupt_spot(at_step=step)
+    broken = train(photos, subject="broken", spot=True, **recipe)
+    assert sagemaker_twin.jobs[broken.id].starts == 4
+    found = weights(broken)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, found[name]), name
 
 
 def test_an_isolated_job_gets_everything_from_the_bucket(

@@ -44,11 +44,22 @@ def test_every_status_is_a_phase(secondary: str, phase: str) -> None:
 def test_a_job_is_paid_for_from_when_its_machine_is_there() -> None:
     now = START + timedelta(minutes=10)
     assert job_state(described(), now).billable_seconds == 0
-    started = described(TrainingStartTime=START + timedelta(minutes=4))
-    assert job_state(started, now).billable_seconds == 360
-    ended = {**started, "TrainingEndTime": START + timedelta(minutes=9)}
-    assert job_state(ended, now).billable_seconds == 300
-    assert job_state({**ended, "BillableTimeInSeconds": 90}, now).billable_seconds == 90
+
+    def at(status: str, begun: float, ended: float | None = None) -> dict[str, Any]:
+        end = {} if ended is None else {"EndTime": START + timedelta(minutes=ended)}
+        return {"Status": status, "StartTime": START + timedelta(minutes=begun), **end}
+
+    spot = described(
+        SecondaryStatusTransitions=[
+            at("Starting", 0, 2),
+            at("Downloading", 2, 3),
+            at("Training", 3, 4),
+            at("Interrupted", 4, 8),  # waiting for a machine costs nothing
+            at("Training", 8),
+        ]
+    )
+    assert job_state(spot, now).billable_seconds == 4 * 60
+    assert job_state({**spot, "BillableTimeInSeconds": 90}, now).billable_seconds == 90
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,22 @@ def test_a_bucket_is_made_when_asked_for_and_only_then(
     assert {"lensa/photos/"} <= {rule["Filter"]["Prefix"] for rule in rules}
 
 
+def test_a_bucket_with_other_things_in_it_keeps_its_settings(
+    cloud: SagemakerTwin, photos: Path
+) -> None:
+    s3 = cloud.client("s3")
+    s3.put_object(Bucket=cloud.bucket, Key="report.pdf", Body=b"somebody's")
+    with pytest.raises(AccountError, match="lensa did not make it"):
+        train(photos, wait=False, create_bucket=True)
+    with pytest.raises(s3.exceptions.ClientError):
+        s3.get_public_access_block(Bucket=cloud.bucket)
+    cloud.faults.slow_start(3600)
+    events: list[object] = []
+    train(photos, wait=False, events=events)
+    notices = [event.message for event in events if isinstance(event, NoticeEvent)]
+    assert any("the photos stay until they are deleted" in notice for notice in notices)
+
+
 def test_what_the_container_says_is_the_error(cloud: SagemakerTwin, photos: Path) -> None:
     cloud.faults.fail_container(1, "the loss is not a number at step 3: lower learning_rate")
     with pytest.raises(TrainingError, match="the loss is not a number at step 3") as raised:

@@ -295,10 +295,11 @@ def test_a_killed_upload_leaves_no_object_and_the_next_one_clears_up(
 
 
 def test_only_abandoned_uploads_are_ended(store: Store, gate: Gate) -> None:
-    """Another process may be at a young one of another key."""
+    """Another process may be at a young one, of the same key too."""
     now = datetime.now(UTC)
     begun = {
-        "photos/ada/00.png": now,  # what is about to be sent
+        "photos/ada/00.png": now - timedelta(hours=3),  # what is about to be sent
+        "photos/ada/01.png": now - timedelta(hours=1),  # that too, and somebody is at it
         "photos/ada/young": now - timedelta(hours=20),
         "photos/ada/old": now - timedelta(hours=28),
     }
@@ -314,7 +315,7 @@ def test_only_abandoned_uploads_are_ended(store: Store, gate: Gate) -> None:
     )
     gate.rules.append(lambda request: answer if "uploads" in request.query else None)
     gate.rules.append(lambda request: Answer(204) if request.method == "DELETE" else None)
-    store.put(photos(1))
+    store.put(photos(2))
     ended = [request.path for request in gate.requests if request.method == "DELETE"]
     assert ended == ["/avatars/lensa/photos/ada/00.png", "/avatars/lensa/photos/ada/old"]
 

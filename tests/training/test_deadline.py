@@ -11,7 +11,7 @@ from training.running import Job, make_job, reached
 
 from lensa.contract.environment import MAX_RUNTIME
 from lensa.errors import ConfigError
-from training_entrypoint.deadline import MARGIN, Deadline
+from training_entrypoint.deadline import MARGIN, RESTART, Deadline
 from training_entrypoint.stopping import Stopped
 
 
@@ -38,7 +38,7 @@ def test_with_time_enough_it_trains_to_the_end(tmp_path: Path) -> None:
 
 
 def test_the_time_before_an_interruption_counts(tmp_path: Path) -> None:
-    job = limited(tmp_path, limit=500 + MARGIN - 1)
+    job = limited(tmp_path, limit=500 + RESTART + MARGIN - 1)
     job.stop_when = reached(3)
     with pytest.raises(Stopped):
         job.run()
@@ -96,7 +96,7 @@ def test_how_long_drawing_took_is_known_after_an_interruption(tmp_path: Path) ->
         now[0] += 30
     deadline.note()
     again = Deadline(1000, tmp_path, "job", clock=lambda: 5.0)
-    assert (again.spent(), again.reserve()) == (30, 60 + MARGIN)
+    assert (again.spent(), again.reserve()) == (30 + RESTART, 60 + MARGIN)
     assert [path.name for path in tmp_path.iterdir()] == ["elapsed.json"]
 
 

@@ -37,6 +37,7 @@ class LocalBackend:
     """Trains and serves on this machine, below `home`."""
 
     name = "local"
+    flags = ""
     option_names: frozenset[str] = frozenset()
 
     def __init__(self, home: Path) -> None:

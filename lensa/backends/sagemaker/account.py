@@ -68,7 +68,13 @@ class Account:
             if service not in self._clients:
                 with explained(f"making an AWS client for {service}"):
                     self._clients[service] = self._make_client(service)
+                be_patient(self._clients[service])
             return self._clients[service]
+
+    def hasty_client(self, service: str, region: str) -> Any:
+        """Return a client for questions whose answer is not worth waiting for."""
+        with explained(f"making an AWS client for {service}"):
+            return self._make_client(service, region, seconds=5, attempts=2)
 
     def role(self, given: str | None) -> str:
         """Return the ARN of the role that SageMaker runs a job with.
@@ -127,19 +133,21 @@ class Account:
             value: str | None = self._session.get_config_variable(variable)
         return value
 
-    def _make_client(self, service: str) -> Any:
+    def _make_client(
+        self, service: str, region: str | None = None, *, seconds: int = 10, attempts: int = 10
+    ) -> Any:
         from botocore.config import Config
 
         config = Config(
-            retries={"mode": "standard", "max_attempts": 10},
-            connect_timeout=10,
-            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": attempts},
+            connect_timeout=seconds,
+            read_timeout=6 * seconds,
             max_pool_connections=16,
             user_agent_extra=f"lensa/{__version__}",
         )
-        made = self._session.create_client(service, region_name=self.region, config=config)
-        be_patient(made)
-        return made
+        return self._session.create_client(
+            service, region_name=region or self.region, config=config
+        )
 
 
 def _trusted_services(role: dict[str, Any]) -> str:

@@ -9,31 +9,34 @@ from pathlib import Path
 from typing import Any
 
 from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
-from lensa.backends.bundle import build_bundle, build_wheelhouse
+from lensa.backends.bundle import build_bundle
+from lensa.backends.disk import make_folder, write_whole
 from lensa.backends.sagemaker import instances, keys, mirror, prices, subjects
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.avatars import local_folder, read_manifest
 from lensa.backends.sagemaker.bucket import Bucket, default_name
 from lensa.backends.sagemaker.catalogue import Catalogue
+from lensa.backends.sagemaker.downloading import target_of
 from lensa.backends.sagemaker.follow import Follower, Pause
 from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.logs import LogReader
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.refusals import explained
+from lensa.backends.sagemaker.state import JobState
 from lensa.backends.sagemaker.submission import (
     Place,
     Submission,
     Supplies,
-    cache_key,
     compose,
     max_seconds,
     training_name,
 )
+from lensa.backends.sagemaker.supplying import gather, pinned
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
-from lensa.contract.events import Event, ProgressEvent
+from lensa.contract.events import Event, NoticeEvent, ProgressEvent
 from lensa.costs import Forecast, forecast
-from lensa.errors import ConfigError
+from lensa.errors import ArtifactError, ConfigError
 from lensa.settings import Settings
 
 OnEvent = Callable[[Event], None]
@@ -50,6 +53,10 @@ class SagemakerBackend:
         self.options = SagemakerOptions(**{**settings.sagemaker, **(options or {})})
         self.account = Account(region=settings.region, profile=settings.profile)
         self._settings = settings
+
+    @property
+    def flags(self) -> str:
+        return f" --backend sagemaker --region {self.account.region}"
 
     def with_options(self, **options: Any) -> SagemakerBackend:
         """Return the backend with options changed; ConfigError for what they cannot be."""
@@ -92,17 +99,35 @@ class SagemakerBackend:
 
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:
         place = self._place()
+        seconds = max_seconds(self.options, place.hourly)
+        plan = pinned(plan)
         latest = self.catalogue.latest_attempt(training_name(plan))
-        if latest is not None and latest.status in {"running", "completed"}:
+        if latest is not None and not self._wants_another(latest, plan.config.steps, seconds):
             return latest.name
         number = 1 if latest is None else keys.attempt_of(latest.name) + 1
         progress = _progress(on_event)
-        supplies = self._supplies(plan, progress)
+        for note in self.bucket.notes():
+            if on_event is not None:
+                on_event(NoticeEvent(message=note))
+        supplies = gather(self.store, self.home, plan, self.options, progress)
         subject = subjects.find(self.home, self.store, plan.config.subject_id)
         submission = compose(plan, subject, self.options, place, supplies, number)
         self.store.put(submission.blobs, on_progress=progress)
         self._submit(submission)
         return submission.job
+
+    def _wants_another(self, latest: JobState, steps: int, seconds: int) -> bool:
+        """Whether the same call starts a new attempt: not beside a running one, and after a
+        finished one only if its avatar is gone, or was cut short and there is more time now."""
+        if latest.status == "running":
+            return False
+        if latest.status != "completed":
+            return True
+        try:
+            trained = read_manifest(self.store, latest.name).steps_trained
+        except ArtifactError:
+            return True
+        return trained < steps and seconds > latest.max_seconds
 
     def _submit(self, submission: Submission) -> None:
         client = self.account.client("sagemaker")
@@ -122,26 +147,6 @@ class SagemakerBackend:
         if self.options.create_bucket:
             self.bucket.create(photo_days=self.options.photo_days)
         self.bucket.check()
-
-    def _supplies(self, plan: TrainingPlan, progress: Callable[[int, int], None]) -> Supplies:
-        local = mirror.local_base(plan.config.base)
-        base = mirror.mirrored(self.store, plan.config.base) if local is None else local.key
-        if base is None and self.options.network_isolation and plan.config.base.source == "hub":
-            raise ConfigError(
-                f"sagemaker: network_isolation is on, and the bucket has no copy of the base model "
-                f"{plan.config.base.name!r}: bring one there with: lensa mirror "
-                f"{plan.config.base.name}"
-            )
-        if local is not None:
-            mirror.upload(self.store, local, progress)
-        cache = cache_key(plan, base)
-        isolated = self.options.network_isolation
-        return Supplies(
-            bundle=build_bundle(),
-            wheels=tuple(build_wheelhouse(self.home / "wheels")) if isolated else (),
-            base=base,
-            class_cache=cache is not None and self.store.exists(f"{cache}/"),
-        )
 
     def mirror(self, base: BaseModelRef, on_event: OnEvent | None = None) -> str:
         """Bring a base model into the bucket, unless it is there, and return its address."""
@@ -169,6 +174,7 @@ class SagemakerBackend:
         region = self.account.region
         name = settings.bucket or f"lensa-{settings.role.split(':')[4]}-{region}"
         bucket = Bucket(self.account, name, settings.prefix, settings.kms_key)
+        plan = pinned(plan)
         local = mirror.local_base(plan.config.base)
         place = Place(bucket, region, settings.role, self._listed(self.options.instance_type))
         supplies = Supplies(build_bundle(), base=local.key if local else None)
@@ -226,9 +232,9 @@ class SagemakerBackend:
         for image, content in zip(images, contents, strict=True):
             if content is None:
                 return None
-            path = self.home / "following" / job / image
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            key = f"{keys.checkpoints(job)}/{image}"
+            path = target_of(self.home / "following" / job, image, self.bucket.uri(key))
+            write_whole(make_folder(path.parent) / path.name, content)
             paths.append(path)
         return paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,20 +119,41 @@ class Bucket:
             "another bucket."
         )
 
+    def notes(self) -> list[str]:
+        """Return what is worth knowing of a bucket that lensa may not have made. What we may not
+        ask is passed over."""
+        photos, notes = self.key("photos/"), []
+        with suppress(AccountError), explained(f"looking at the bucket {self.name}"):
+            if not any(rules.expires(rule, photos) for rule in self._rules(self.client())):
+                notes.append(
+                    f"no lifecycle rule of {self.name} expires {photos}: the photos stay until "
+                    "they are deleted."
+                )
+        with suppress(AccountError), explained(f"looking at the bucket {self.name}"):
+            present = _or_none(
+                lambda: self.client().get_public_access_block(Bucket=self.name),
+                "NoSuchPublicAccessBlockConfiguration",
+            )
+            if present is None or present["PublicAccessBlockConfiguration"] != rules.PRIVATE:
+                notes.append(f"{self.name} does not itself block public access.")
+        return notes
+
     # --- creating ---
 
     def create(self, *, photo_days: int = 30) -> None:
         """Make the bucket, or bring one of the account's own up to what `create` would make.
 
         Private, TLS only, encrypted, without ACLs; photos go after `photo_days`, checkpoints after
-        30. What else a bucket has of policies and lifecycle rules stays. Broken off, it is private
-        all the same, and the next call completes it.
+        30. What else a bucket has of policies and lifecycle rules stays, and one that holds things
+        and was not made here is refused (AccountError). Broken off, it is private all the same, and
+        the next call completes it.
         """
         if self.kms_key is not None:
             check_key(self.account, self.kms_key)
         client = self.client()
         with explained(f"creating the bucket {self.name}"):
             self._make(client)
+            self._check_ours(client)
         steps: list[tuple[str, Callable[[Any], None]]] = [
             ("closing {} to the public", self._block_public_access),  # first: what is there is shut
             ("turning off ACLs on {}", self._own_every_object),
@@ -156,6 +178,17 @@ class Bucket:
             there = client.head_bucket(Bucket=self.name).get("BucketRegion", region)
             if there != region:
                 raise AccountError(self._elsewhere(there)) from None
+
+    def _check_ours(self, client: Any) -> None:
+        """Raise AccountError for a bucket that holds other things: its settings are not ours to
+        change."""
+        if any(str(rule.get("ID", "")).startswith(rules.MARK) for rule in self._rules(client)):
+            return
+        if client.list_objects_v2(Bucket=self.name, MaxKeys=1).get("KeyCount"):
+            raise AccountError(
+                f"the bucket {self.name!r} is there already, and lensa did not make it. It can be "
+                "used as it is, without --create-bucket; or name one that is not there yet."
+            )
 
     def _block_public_access(self, client: Any) -> None:
         client.put_public_access_block(
@@ -189,10 +222,7 @@ class Bucket:
             client.put_bucket_policy(Bucket=self.name, Policy=json.dumps(after))
 
     def _expire(self, client: Any, photo_days: int) -> None:
-        present = _or_none(
-            lambda: client.get_bucket_lifecycle_configuration(Bucket=self.name),
-            "NoSuchLifecycleConfiguration",
-        )
+        present = self._lifecycle(client)
         before = present["Rules"] if present else []
         settings = {"Rules": rules.lifecycle(before, self.key, photo_days)}
         smallest = "TransitionDefaultMinimumObjectSize"  # of other rules; not given, it is reset
@@ -200,6 +230,17 @@ class Bucket:
         client.put_bucket_lifecycle_configuration(
             Bucket=self.name, LifecycleConfiguration=settings, **kept
         )
+
+    def _lifecycle(self, client: Any) -> dict[str, Any] | None:
+        return _or_none(
+            lambda: client.get_bucket_lifecycle_configuration(Bucket=self.name),
+            "NoSuchLifecycleConfiguration",
+        )
+
+    def _rules(self, client: Any) -> list[dict[str, Any]]:
+        present = self._lifecycle(client)
+        rules: list[dict[str, Any]] = present["Rules"] if present else []
+        return rules
 
 
 def _or_none(call: Callable[[], dict[str, Any]], absent: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ PRIVATE = {
     "RestrictPublicBuckets": True,
 }
 
+MARK = "lensa: "  # with it begin the names of our lifecycle rules
 _TLS_ONLY = "LensaTlsOnly"
 
 
@@ -51,19 +52,36 @@ def lifecycle(
         _expiry("photos", key("photos/"), photo_days),
         _expiry("checkpoints", key("checkpoints/"), CHECKPOINT_DAYS),
         {
-            "ID": f"lensa: broken uploads in {key('')}",
+            "ID": f"{MARK}broken uploads in {key('')}",
             "Status": "Enabled",
             "Filter": {"Prefix": key("")},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
         },
     ]
     names = {rule["ID"] for rule in ours}
-    return [*(rule for rule in before if rule.get("ID") not in names), *ours]
+    others = [_filtered(rule) for rule in before if rule.get("ID") not in names]
+    return [*others, *ours]
+
+
+def _filtered(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return an old rule in the form of today: S3 takes no mixture of the two."""
+    if "Prefix" not in rule:
+        return rule
+    return {
+        **{k: v for k, v in rule.items() if k != "Prefix"},
+        "Filter": {"Prefix": rule["Prefix"]},
+    }
+
+
+def expires(rule: dict[str, Any], prefix: str) -> bool:
+    """Whether a rule lets everything below a prefix expire."""
+    covers = _filtered(rule).get("Filter", {}).get("Prefix", "")
+    return rule.get("Status") == "Enabled" and "Expiration" in rule and prefix.startswith(covers)
 
 
 def _expiry(what: str, prefix: str, days: int) -> dict[str, Any]:
     return {
-        "ID": f"lensa: {what} in {prefix}",
+        "ID": f"{MARK}{what} in {prefix}",
         "Status": "Enabled",
         "Filter": {"Prefix": prefix},
         "Expiration": {"Days": days},

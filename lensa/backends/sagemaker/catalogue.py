@@ -44,14 +44,17 @@ class Catalogue:
                 ) from None
         return description
 
-    def names(self, contains: str = _PREFIX, **filters: str) -> Iterator[str]:
+    def names(self, contains: str = _PREFIX) -> Iterator[str]:
         """Yield the names of our jobs, the newest first."""
         with explained("listing training jobs"):
             pages = (
                 self._account.client("sagemaker")
                 .get_paginator("list_training_jobs")
                 .paginate(
-                    NameContains=contains, SortBy="CreationTime", SortOrder="Descending", **filters
+                    NameContains=contains,
+                    SortBy="CreationTime",
+                    SortOrder="Descending",
+                    PaginationConfig={"PageSize": 100},
                 )
             )
             for page in pages:
@@ -65,14 +68,24 @@ class Catalogue:
         return self.state(max(found, key=keys.attempt_of)) if found else None
 
     def info(self, job: str) -> JobInfo:
-        return self._info(self.state(job), self._subject(job))
+        return self._info(self.state(job), self._subject(keys.subject_of(job)))
 
     def infos(self) -> list[JobInfo]:
-        names = list(self.names())
-        owners = {name: self._subject(name) for name in names}
         with ThreadPoolExecutor(_THREADS) as pool:
-            states = list(pool.map(self.state, names))
-        return [self._info(state, owners[state.name]) for state in states]
+            states = list(pool.map(self._state_or_none, self.names()))
+        owners = {keys.subject_of(state.name): None for state in states if state is not None}
+        subjects_by_id = {one: self._subject(one) for one in owners}
+        return [
+            self._info(state, subjects_by_id[keys.subject_of(state.name)])
+            for state in states
+            if state is not None
+        ]
+
+    def _state_or_none(self, job: str) -> JobState | None:
+        try:
+            return self.state(job)
+        except NotFoundError:  # deleted since it was listed
+            return None
 
     def finished(self, avatar: str) -> str:
         """Return the job that made an avatar: by its name, or the latest one of a subject by name
@@ -102,8 +115,8 @@ class Catalogue:
         hint = suggest(name, names) if names else " There are none yet: see lensa train --help."
         raise NotFoundError(f"there is no avatar {name!r}.{hint}")
 
-    def _subject(self, job: str) -> Subject:
-        return subjects.find(self._home, self._store, keys.subject_of(job))
+    def _subject(self, subject_id: str) -> Subject:
+        return subjects.find(self._home, self._store, subject_id)
 
     def _info(self, state: JobState, subject: Subject) -> JobInfo:
         return JobInfo(

@@ -29,7 +29,7 @@ def download(bucket: Bucket, prefix: str, folder: Path, on_progress: Progress | 
     """Fetch everything below a prefix into a folder, and return the files."""
     below = within(prefix)
     found = [one for one in objects(bucket, below) if not one.key.endswith("/")]
-    targets = {_target(folder, one.key[len(below) :], bucket.uri(one.key)): one for one in found}
+    targets = {target_of(folder, one.key[len(below) :], bucket.uri(one.key)): one for one in found}
     total = sum(one.size for one in found)
     done = 0
     happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -65,7 +65,7 @@ def _raise_first(futures: list[Future[None]]) -> None:
             future.result()
 
 
-def _target(folder: Path, name: str, uri: str) -> Path:
+def target_of(folder: Path, name: str, uri: str) -> Path:
     """Return where an object goes; ArtifactError if its name would lead out of the folder."""
     parts = name.split("/")
     target = folder.joinpath(*parts)

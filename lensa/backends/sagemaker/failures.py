@@ -11,8 +11,9 @@ _KNOWN = {
         "(--set instance_type=ml.g5.4xlarge)."
     ),
     r"CapacityError|insufficient capacity|Unable to provision": (
-        "AWS has no such machine free now: start it again later, take another instance_type or "
-        "region, or leave spot off."
+        "AWS has no such machine free now: start it again later, take another instance_type (on "
+        "one with 16 GB the recipe changes, and the training begins anew) or region, or leave spot "
+        "off."
     ),
     r"ResourceLimitExceeded|service limit|quota": (
         "Ask for the quota on the Service Quotas page (Amazon SageMaker, '<instance type> for "

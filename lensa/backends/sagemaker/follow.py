@@ -64,7 +64,10 @@ class Follower:
                 continue
             self.pause.fine()
             yield state, lines
-            said_end = said_end or any(_ends(line) for line in lines)
+            for line in lines:
+                if (event := parse_event(line)) is not None:
+                    # A spot container that was interrupted says its end, and another goes on.
+                    said_end = isinstance(event, EndEvent)
             if state.ended:
                 silent = 0 if lines else silent + 1
                 never_ran = state.billable_seconds == 0
@@ -98,13 +101,13 @@ class Follower:
                 elif event is not None:
                     yield event
             for event in list(awaited):
-                if (paths := fetch(event.images)) is not None:
+                try:
+                    paths = fetch(event.images)
+                except ServiceError:
+                    break  # the next poll tries again
+                if paths is not None:
                     awaited.remove(event)
                     yield event.model_copy(update={"images": [str(path) for path in paths]})
-
-
-def _ends(line: str) -> bool:
-    return isinstance(parse_event(line), EndEvent)
 
 
 class _Phases:

@@ -55,7 +55,7 @@ def local_base(ref: BaseModelRef) -> LocalBase | None:
     if not path.exists():
         raise BaseModelError(f"{path}: no such file or folder (base model {ref.name!r}).")
     files = {path.name: path} if path.is_file() else _files(path)
-    return LocalBase(ref, weights_digest(path), files)
+    return LocalBase(ref, ref.revision or weights_digest(path), files)
 
 
 def fetched_base(ref: BaseModelRef) -> LocalBase:

@@ -12,7 +12,7 @@ SecretArn = Annotated[
     str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$")
 ]
 
-MAX_HOURS = 28 * 24  # what SageMaker allows by default
+MAX_HOURS = 28 * 24  # the most that SageMaker allows; an account's quota may be less
 
 
 class SagemakerOptions(Contract):
@@ -50,6 +50,13 @@ class SagemakerOptions(Contract):
                 "warm_pool_minutes is set and spot is on: SageMaker keeps no spot instance warm. "
                 "Choose one of them."
             )
+        if self.budget is not None and self.warm_pool_minutes:
+            raise ValueError(
+                "warm_pool_minutes is set beside a budget: a machine that is kept warm is paid for "
+                "after the job. Choose one of them."
+            )
+        if len((self.wandb_secret or "") + (self.hub_secret or "")) > 460:
+            raise ValueError("the ARNs of the secrets are too long together: give shorter names.")
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups go together: set both, or neither.")
         secrets = [name for name in ("wandb_secret", "hub_secret") if getattr(self, name)]

@@ -27,8 +27,7 @@ def hourly(account: Account, instance_type: str) -> float | None:
         return known
     try:
         with explained("asking for a price"):
-            where = Account(region=_LIST_REGION, profile=account.profile)
-            answer = where.client("pricing").get_products(
+            answer = account.hasty_client("pricing", _LIST_REGION).get_products(
                 ServiceCode="AmazonSageMaker",
                 Filters=[
                     {"Type": "TERM_MATCH", "Field": field, "Value": value}

@@ -12,7 +12,8 @@ from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.instances import takes_volume_key
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.contract import TrainingConfig
-from lensa.contract.environment import CLASS_CACHE, MAX_RUNTIME, SECRETS
+from lensa.contract.environment import CLASS_CACHE, KMS_KEY, MAX_RUNTIME, SECRETS
+from lensa.errors import ConfigError
 
 _BEFORE_SECONDS = 300
 LAUNCHER = "/opt/ml/input/data/code/lensa.pyz"
@@ -96,7 +97,7 @@ def training_request(
         "CheckpointConfig": {"S3Uri": uri(keys.checkpoints(job))},
         "EnableManagedSpotTraining": options.spot,
         "EnableNetworkIsolation": options.network_isolation,
-        "Environment": _environment(options, inputs, uri, max_seconds),
+        "Environment": _environment(options, inputs, uri, max_seconds, kms_key),
         "Tags": _tags(job, options),
     }
     if options.subnets:
@@ -114,6 +115,11 @@ def _machine(options: SagemakerOptions, kms_key: str | None) -> dict[str, Any]:
         "VolumeSizeInGB": options.volume_gb,
     }
     if kms_key and takes_volume_key(options.instance_type):
+        if "alias/" in kms_key:
+            raise ConfigError(
+                f"setting kms_key: for the volume of {options.instance_type} SageMaker takes a "
+                f"key's id or ARN, not {kms_key!r}."
+            )
         machine["VolumeKmsKeyId"] = kms_key
     if options.warm_pool_minutes:
         machine["KeepAlivePeriodInSeconds"] = options.warm_pool_minutes * 60
@@ -121,7 +127,11 @@ def _machine(options: SagemakerOptions, kms_key: str | None) -> dict[str, Any]:
 
 
 def _environment(
-    options: SagemakerOptions, inputs: Inputs, uri: Callable[[str], str], max_seconds: int
+    options: SagemakerOptions,
+    inputs: Inputs,
+    uri: Callable[[str], str],
+    max_seconds: int,
+    kms_key: str | None,
 ) -> dict[str, str]:
     environment = {
         "PYTHONUNBUFFERED": "1",
@@ -134,6 +144,8 @@ def _environment(
         environment[SECRETS] = json.dumps(named, separators=(",", ":"))
     if inputs.class_cache_write and not options.network_isolation:
         environment[CLASS_CACHE] = uri(inputs.class_cache_write)
+        if kms_key:
+            environment[KMS_KEY] = kms_key
     if options.network_isolation:
         environment["HF_HUB_OFFLINE"] = "1"
     return {**environment, **inputs.extra_environment}

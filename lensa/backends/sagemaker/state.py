@@ -25,6 +25,8 @@ PHASES = {
     "Interrupted": "interrupted",
 }
 
+_PAID = {"Downloading", "DownloadingTrainingImage", "Training", "Uploading"}
+
 _LIMITS = {
     "MaxRuntimeExceeded": "it reached its time limit (max_hours, or what the budget pays for)",
     "MaxWaitTimeExceeded": "no spot capacity came in time (max_wait_hours)",
@@ -54,6 +56,7 @@ class JobState:
     spot: bool
     billable_seconds: float  # so far
     elapsed_seconds: float  # since it was created
+    max_seconds: int  # that it may run
 
     @property
     def ended(self) -> bool:
@@ -79,16 +82,21 @@ def job_state(description: dict[str, Any], now: datetime | None = None) -> JobSt
         spot=bool(description.get("EnableManagedSpotTraining")),
         billable_seconds=_billable(description, now),
         elapsed_seconds=max((now - created).total_seconds(), 0.0),
+        max_seconds=description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0),
     )
 
 
 def _billable(description: dict[str, Any], now: datetime) -> float:
-    """Return the seconds paid for. Before AWS counts them: since the machine was there."""
+    """Return the seconds paid for. Until AWS counts them: those in which there was a machine, which
+    leaves out the wait of a spot job."""
     if "BillableTimeInSeconds" in description:
         return float(description["BillableTimeInSeconds"])
-    started: datetime | None = description.get("TrainingStartTime")
-    ended: datetime = description.get("TrainingEndTime") or now
-    return 0.0 if started is None else max((ended - started).total_seconds(), 0.0)
+    spent: float = sum(
+        max(((one.get("EndTime") or now) - one["StartTime"]).total_seconds(), 0.0)
+        for one in description.get("SecondaryStatusTransitions", [])
+        if one["Status"] in _PAID
+    )
+    return spent
 
 
 def _reason(failure: str, secondary: str) -> str:

@@ -64,6 +64,21 @@ def training_name(plan: TrainingPlan) -> str:
     return job_name(plan.config.subject_id, digests, plan.config.model_dump(mode="json"))
 
 
+def needs_wheels(options: SagemakerOptions) -> bool:
+    """Whether the container may reach no package index: requirements then travel with the code."""
+    return options.network_isolation or bool(options.subnets)
+
+
+def check_reach(plan: TrainingPlan, options: SagemakerOptions, base: str | None) -> None:
+    """Raise ConfigError if an isolated job would have to ask the hub for its base model."""
+    ref = plan.config.base
+    if options.network_isolation and base is None and ref.source == "hub":
+        raise ConfigError(
+            f"sagemaker: network_isolation is on, and the bucket is not known to have a copy of "
+            f"the base model {ref.name!r}: bring one there with: lensa mirror {ref.location}"
+        )
+
+
 def max_seconds(options: SagemakerOptions, hourly: float | None) -> int:
     """Return the runtime that SageMaker is to allow: `max_hours`, or less if the budget is.
 
@@ -74,8 +89,9 @@ def max_seconds(options: SagemakerOptions, hourly: float | None) -> int:
         return max(1, round(seconds))
     if hourly is None:
         raise ConfigError(
-            f"sagemaker: a budget needs the price of {options.instance_type}, and it is not known "
-            "(the role may lack pricing:GetProducts): set max_hours instead."
+            f"sagemaker: a budget needs the price of {options.instance_type}, and it is not known. "
+            "The table has us-east-1 alone; elsewhere AWS is asked, which takes the permission "
+            "pricing:GetProducts, and which a dry run does not do. Set max_hours instead."
         )
     paid = options.budget / hourly * 3600
     if paid < _LEAST_SECONDS:
@@ -107,7 +123,8 @@ def compose(
     """Put everything together. Raises ConfigError for what does not fit."""
     job = keys.attempt(training_name(plan), attempt)
     config, bucket = plan.config, place.bucket
-    code = keys.code(supplies.bundle.digest, wheels=bool(supplies.wheels))
+    check_reach(plan, options, supplies.base)
+    code = keys.code(supplies.bundle.digest, wheels=needs_wheels(options))
     cache = cache_key(plan, supplies.base)
     blobs = [
         subjects.blob(subject),

@@ -123,9 +123,15 @@ def _expires_soon(bucket: Bucket, found: Object) -> bool:
 
 def _sweep(bucket: Bucket, prefix: str, keys: set[str]) -> None:
     """Abort what a killed process left of these very keys, and whatever is old."""
-    yesterday = datetime.now(UTC) - timedelta(days=1)  # no upload of ours takes that long
+    now = datetime.now(UTC)
+    # A colleague may be sending the same base model right now: what is young is left alone.
+    earlier, yesterday = now - timedelta(hours=2), now - timedelta(days=1)
     try:
-        abort_uploads(bucket, prefix, lambda key, begun: key in keys or begun < yesterday)
+        abort_uploads(
+            bucket,
+            prefix,
+            lambda key, begun: begun < (earlier if key in keys else yesterday),
+        )
     except AccountError as error:
         # Housekeeping needs a permission that uploading does not; the bucket's lifecycle does it.
         if error_code(error.__cause__) not in DENIED:
