@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -113,13 +114,14 @@ class FolderSync:
         return self._prefix + path.relative_to(self._folder).as_posix()
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
-        for path in sorted(self._folder.rglob("*")):
-            try:
-                if path.is_file():
+        # os.walk passes over folders that are renamed under its feet; rglob does not.
+        for folder, _, names in os.walk(self._folder):
+            for path in (Path(folder) / name for name in sorted(names)):
+                try:
                     facts = path.stat()
-                    yield path, (facts.st_mtime_ns, facts.st_size)
-            except OSError:
-                continue
+                except OSError:
+                    continue
+                yield path, (facts.st_mtime_ns, facts.st_size)
 
 
 def _check_region(s3: Any, bucket: str, region: str) -> None:

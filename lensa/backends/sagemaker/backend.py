@@ -56,7 +56,13 @@ class SagemakerBackend:
 
     @property
     def flags(self) -> str:
-        return f" --backend sagemaker --region {self.account.region}"
+        given = {
+            "backend": self.name,
+            "region": self.account.region,
+            "profile": self._settings.profile,
+            "bucket": self._settings.bucket,
+        }
+        return "".join(f" --{name} {value}" for name, value in given.items() if value)
 
     def with_options(self, **options: Any) -> SagemakerBackend:
         """Return the backend with options changed; ConfigError for what they cannot be."""
@@ -184,7 +190,7 @@ class SagemakerBackend:
     def forecast(self, config: TrainingConfig) -> Forecast:
         """Return time and price of a training, by the price table alone."""
         hourly = self._listed(self.options.instance_type)
-        most = max_seconds(self.options, hourly)
+        most = max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
         return forecast(config, self.options.instance_type, hourly, most)
 
     def _listed(self, instance_type: str) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 from lensa.backends.disk import make_folder, storage
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.listing import objects, within
-from lensa.backends.sagemaker.objects import THREADS, Object, Progress
+from lensa.backends.sagemaker.objects import THREADS, Object, Progress, follow
 from lensa.backends.sagemaker.patience import broken_off, until
 from lensa.backends.sagemaker.refusals import explained
 from lensa.errors import ArtifactError, ServiceError
@@ -31,7 +31,6 @@ def download(bucket: Bucket, prefix: str, folder: Path, on_progress: Progress | 
     found = [one for one in objects(bucket, below) if not one.key.endswith("/")]
     targets = {target_of(folder, one.key[len(below) :], bucket.uri(one.key)): one for one in found}
     total = sum(one.size for one in found)
-    done = 0
     happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     stop = threading.Event()
     with explained(f"downloading {bucket.uri(prefix)}"):
@@ -43,26 +42,11 @@ def download(bucket: Bucket, prefix: str, folder: Path, on_progress: Progress | 
             ]
             for future in futures:
                 future.add_done_callback(lambda _: happened.put(None))
-            running = len(futures)
-            while running:
-                step = happened.get()
-                if step is not None:
-                    done += step
-                    if on_progress is not None:
-                        on_progress(done, total)
-                    continue
-                running -= 1
-                _raise_first(futures)
+            follow(happened, futures, Future.result, total, on_progress)
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     return sorted(targets)
-
-
-def _raise_first(futures: list[Future[None]]) -> None:
-    for future in futures:
-        if future.done():
-            future.result()
 
 
 def target_of(folder: Path, name: str, uri: str) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import queue
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lensa.errors import StorageError
 
@@ -51,3 +53,30 @@ class Object:
 
 def content_type(key: str) -> str:
     return _TYPES.get(PurePosixPath(key).suffix.lower(), "application/octet-stream")
+
+
+def follow(
+    happened: queue.SimpleQueue[int | None],
+    futures: Sequence[Any],
+    result: Callable[[Any], object],
+    total: int,
+    on_progress: Progress | None,
+    done: int = 0,
+) -> None:
+    """Return when every future has put None into the queue, telling of the bytes that come before.
+
+    The first failure ends it all: it is raised by `result`, which is asked of each future that is
+    done.
+    """
+    running = len(futures)
+    while running:
+        step = happened.get()
+        if step is not None:
+            done += step
+            if on_progress is not None:
+                on_progress(done, total)
+            continue
+        running -= 1
+        for future in futures:
+            if future.done():
+                result(future)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.listing import objects, pages
-from lensa.backends.sagemaker.objects import THREADS, Blob, Object, Progress, content_type
+from lensa.backends.sagemaker.objects import THREADS, Blob, Object, Progress, content_type, follow
 from lensa.backends.sagemaker.refusal_table import DENIED
 from lensa.backends.sagemaker.refusals import error_code, explained
 from lensa.errors import AccountError, StorageError
@@ -75,18 +75,7 @@ def _send(
             )
             for blob in blobs
         ]
-        running = len(futures)
-        while running:
-            step = happened.get()
-            if step is not None:
-                done += step
-                if on_progress is not None:
-                    on_progress(done, total)
-                continue
-            running -= 1
-            for future in futures:  # the first failure ends it all
-                if future.done():
-                    _result(future)
+        follow(happened, futures, _result, total, on_progress, done)
 
 
 def _result(future: Any) -> None:
