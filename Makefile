@@ -22,7 +22,7 @@ $(STAMP): $(INPUTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "lensa needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./mini --editable '.[local,photos,testing,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./mini --editable '.[local,photos,faces,testing,dev]'
 	@touch $@
 
 demo: setup

@@ -16,8 +16,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lensa.avatar import Avatar as Avatar
     from lensa.backends.base import JobInfo
     from lensa.client import Client as Client
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from lensa.errors import UserError as UserError
     from lensa.gallery import Gallery as Gallery
     from lensa.job import TrainingJob as TrainingJob
+    from lensa.photos.examine import Examined
+    from lensa.photos.sources import PhotoInput
 
 __version__ = "0.1.0"
 
@@ -62,6 +62,7 @@ __all__ = [
     "attach",
     "avatar",
     "avatars",
+    "check",
     "jobs",
     "train",
 ]
@@ -79,39 +80,50 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
 
 
+# Settings that say where: `train` takes them beside the recipe.
+_PLACE = ("backend", "home", "region", "profile", "role", "bucket", "prefix", "kms_key")
+
 if TYPE_CHECKING:
     train = Client().train  # with its overloads
 else:
 
-    def train(
-        photos: str | Path, *, backend: str | None = None, **options: Any
-    ) -> Avatar | TrainingJob:
-        """Train an avatar on a folder of photos: see Client.train."""
-        return _client(backend).train(photos, **options)
+    def train(photos: PhotoInput, **options: Any) -> Avatar | TrainingJob:
+        """Train an avatar on a folder of photos: see Client.train.
+
+        Settings (backend, region, role, bucket, ...) may be given beside its own arguments.
+        """
+        place = {name: options.pop(name) for name in _PLACE if name in options}
+        return _client(place).train(photos, **options)
 
 
-def attach(name: str, *, backend: str | None = None) -> TrainingJob:
+def check(photos: PhotoInput, **options: Any) -> Examined:
+    """Look at photos as `train` would: see Client.check."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).check(photos, **options)
+
+
+def attach(name: str, **settings: Any) -> TrainingJob:
     """Return the handle of a training job by its name: see Client.attach."""
-    return _client(backend).attach(name)
+    return _client(settings).attach(name)
 
 
-def jobs(*, backend: str | None = None) -> list[JobInfo]:
+def jobs(**settings: Any) -> list[JobInfo]:
     """Return every training job, the newest first."""
-    return _client(backend).jobs()
+    return _client(settings).jobs()
 
 
-def avatars(*, backend: str | None = None) -> list[Avatar]:
+def avatars(**settings: Any) -> list[Avatar]:
     """Return every finished avatar, the newest first."""
-    return _client(backend).avatars()
+    return _client(settings).avatars()
 
 
-def avatar(name: str, *, backend: str | None = None) -> Avatar:
+def avatar(name: str, **settings: Any) -> Avatar:
     """Return an avatar by its id or its subject's name: see Client.avatar."""
-    return _client(backend).avatar(name)
+    return _client(settings).avatar(name)
 
 
-def _client(backend: str | None) -> Client:
+def _client(settings: dict[str, Any]) -> Client:
     # Not kept: settings may change between two cells of a notebook, and a client costs nothing.
     from lensa.client import Client
 
-    return Client(backend=backend)
+    return Client(**settings)

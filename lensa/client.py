@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lensa.avatar import Avatar
 from lensa.backends import subjects
 from lensa.backends.base import Backend, JobInfo, Subject, TrainingPlan
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.bases import resolve_base
+from lensa.consent import consented
 from lensa.contract import Kind, Method, TrainingConfig, preset
 from lensa.contract.events import Event, NoticeEvent
 from lensa.contract.names import check_subject, new_subject_id
@@ -20,6 +21,11 @@ from lensa.costs import Forecast
 from lensa.errors import ConfigError, suggest
 from lensa.job import TrainingJob
 from lensa.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from lensa.photos.examine import Examined
+    from lensa.photos.showing.upload import Upload
+    from lensa.photos.sources import Objects, PhotoInput
 
 _OPTIONS = frozenset(SagemakerOptions.model_fields)  # of the backend, not of the recipe
 _KINDS = ("person", "pet", "object")
@@ -41,13 +47,16 @@ class Client:
     @overload
     def train(
         self,
-        photos: str | Path,
+        photos: PhotoInput,
         *,
         subject: str | None = ...,
         kind: Kind = ...,
         base: str | None = ...,
         method: Method = ...,
-        class_photos: str | Path | None = ...,
+        class_photos: PhotoInput | None = ...,
+        recursive: bool = ...,
+        anyway: bool = ...,
+        confirm: Callable[[Upload], bool] | None = ...,
         wait: Literal[True] = ...,
         on_event: Callable[[Event], None] | None = ...,
         **fields: Any,
@@ -55,43 +64,57 @@ class Client:
     @overload
     def train(
         self,
-        photos: str | Path,
+        photos: PhotoInput,
         *,
         subject: str | None = ...,
         kind: Kind = ...,
         base: str | None = ...,
         method: Method = ...,
-        class_photos: str | Path | None = ...,
+        class_photos: PhotoInput | None = ...,
+        recursive: bool = ...,
+        anyway: bool = ...,
+        confirm: Callable[[Upload], bool] | None = ...,
         wait: Literal[False],
         on_event: Callable[[Event], None] | None = ...,
         **fields: Any,
     ) -> TrainingJob: ...
     def train(
         self,
-        photos: str | Path,
+        photos: PhotoInput,
         *,
         subject: str | None = None,
         kind: Kind = "person",
         base: str | None = None,
         method: Method = "lora",
-        class_photos: str | Path | None = None,
+        class_photos: PhotoInput | None = None,
+        recursive: bool = False,
+        anyway: bool = False,
+        confirm: Callable[[Upload], bool] | None = None,
         wait: bool = True,
         on_event: Callable[[Event], None] | None = None,
         **fields: Any,
     ) -> Avatar | TrainingJob:
-        """Train an avatar on a folder of 4 to 20 photos.
+        """Train an avatar on 4 to 20 photos.
 
         The same call is the same job: it finds the finished avatar, follows the running job, or
-        goes on from the last checkpoint of one that was stopped or interrupted.
+        goes on from the last checkpoint of one that was stopped or interrupted. The photos are
+        looked at first, see `check`: what the coach advises is shown, and what stops is refused.
 
         Args:
-            photos: a folder of photos of one subject.
+            photos: photos of one subject: a folder, a zip, "s3://bucket/folder", PIL images, binary
+                file objects, or a list of them.
             subject: a name of your own for it; the folder's name if not given.
             kind: person, pet or object; chooses the recipe.
             base: the base model: a registered name, a hub id, a diffusers folder or a
                 `.safetensors` checkpoint; from the settings if not given.
             method: `lora` (megabytes) or `full` (all weights of the UNet).
-            class_photos: a folder of your own class images; without it they are generated.
+            class_photos: your own class images, given like `photos`; without them they are
+                generated.
+            recursive: enter folders inside the folder, too.
+            anyway: train even on photos that the coach would stop at.
+            confirm: with backend="sagemaker", is told what would be uploaded, and nothing is unless
+                it returns True. Without it the call itself is the consent, and the same is said
+                before anything leaves the machine: to `on_event`, else on stderr.
             wait: return the finished avatar (True), or a handle at once (False).
             on_event: called with each event of the job; without it a progress bar is shown.
             fields: any field of TrainingConfig (steps, learning_rate, seed, ...), and with
@@ -102,58 +125,146 @@ class Client:
             TrainingError: the job failed, or was stopped (TrainingStopped).
         """
         name, backend, plan = self._prepared(
-            photos, subject, class_photos, kind=kind, base=base, method=method, **fields
+            photos,
+            subject,
+            class_photos,
+            recursive,
+            anyway,
+            kind=kind,
+            base=base,
+            method=method,
+            **fields,
         )
+        plan = consented(backend, plan, confirm, on_event)
         owner = backend.subject(name)
         plan = plan.of(owner)
         with backend.claim(owner), ExitStack() as showing:
             if on_event is None and wait:
-                from lensa.display import training_display
+                from lensa.display import opening, training_display
 
-                on_event = showing.enter_context(training_display(plan, name))
+                on_event = showing.enter_context(training_display(opening(plan, name)))
             job = TrainingJob(backend.start(plan, on_event), backend)
             if not wait:
                 return job
             if on_event is not None:
                 on_event(
-                    NoticeEvent(
-                        message=f"it is {job.name}; from anywhere: lensa logs -f {job.name}"
-                    )
+                    NoticeEvent(message=f"it is {job.name}; from anywhere: {job.command('attach')}")
                 )
             return job.wait(on_event)
 
     def dry_run(
         self,
-        photos: str | Path,
+        photos: PhotoInput,
         *,
         subject: str | None = None,
-        class_photos: str | Path | None = None,
+        class_photos: PhotoInput | None = None,
+        recursive: bool = False,
         **fields: Any,
     ) -> tuple[dict[str, Any], Forecast]:
         """Return what `train` with the same arguments would send to AWS, operation -> exact
         parameters, and its forecast. Nothing is sent or asked, and nothing is written down.
 
-        A subject without an id on this machine gets a made-up one. Raises UserError like `train`.
+        A subject without an id on this machine gets a made-up one. Raises UserError like `train`,
+        but for what the coach says of the photos: asking costs nothing.
         """
-        name, backend, plan = self._prepared(photos, subject, class_photos, **fields)
+        name, backend, plan = self._prepared(
+            photos, subject, class_photos, recursive, True, **fields
+        )
         known = subjects.named(self.settings.home_path, name)
         plan = plan.of(known or Subject(name, new_subject_id()))
         return backend.dry_run(plan), backend.forecast(plan.config)
 
     def _prepared(
         self,
-        photos: str | Path,
+        photos: PhotoInput,
         subject: str | None,
-        class_photos: str | Path | None,
+        class_photos: PhotoInput | None,
+        recursive: bool,
+        anyway: bool,
         **fields: Any,
     ) -> tuple[str, Backend, TrainingPlan]:
         """Check everything that this machine can check: the name, the recipe, the photos."""
-        name = check_subject(subject if subject is not None else _folder_name(Path(photos)))
+        from lensa.photos.sources import named_after
+
+        name = check_subject(subject if subject is not None else named_after(photos))
         own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
         backend = self.backend.with_options(**own)
         config = self._configure(backend, **fields)
         backend.check(config)
-        return name, backend, _plan(config, Path(photos), class_photos)
+        return name, backend, self._plan(config, photos, class_photos, recursive, anyway)
+
+    def check(
+        self,
+        photos: PhotoInput,
+        *,
+        kind: Kind = "person",
+        base: str | None = None,
+        recursive: bool = False,
+        least: int = 1,
+    ) -> Examined:
+        """Look at photos as `train` would, and return what the coach says of them.
+
+        Nothing is uploaded or written. The result shows itself in a notebook. Raises PhotosError if
+        fewer than `least` can be read, or if there are far too many.
+        """
+        from lensa.photos.examine import examine
+        from lensa.photos.showing.progress import looking
+
+        _one_of("kind", kind, _KINDS)
+        size = resolve_base(base or self.settings.base).resolution
+        with looking() as on_progress:
+            return examine(
+                photos,
+                size,
+                kind=kind,
+                least=least,
+                recursive=recursive,
+                buckets=self._objects,
+                on_progress=on_progress,
+            )
+
+    def _objects(self, bucket: str) -> Objects:
+        """Return a bucket of the user's own, to read photos from."""
+        from lensa.backends.sagemaker.account import Account
+        from lensa.backends.sagemaker.bucket import Bucket
+        from lensa.backends.sagemaker.transfer import Store
+
+        account = Account(region=self.settings.region, profile=self.settings.profile)
+        return Store(Bucket(account, bucket, prefix=""))
+
+    def _plan(
+        self,
+        config: TrainingConfig,
+        photos: PhotoInput,
+        class_photos: PhotoInput | None,
+        recursive: bool,
+        anyway: bool,
+    ) -> TrainingPlan:
+        from lensa.photos.examine import examine
+        from lensa.photos.prepare import load_photos
+        from lensa.photos.showing.progress import looking
+
+        with looking() as on_progress:
+            examined = examine(
+                photos,
+                config.resolution,
+                kind=config.kind,
+                recursive=recursive,
+                buckets=self._objects,
+                on_progress=on_progress,
+            )
+        plan = TrainingPlan(config, examined.for_training(anyway=anyway))
+        if class_photos is None:
+            return plan
+        if not config.prior_preservation:
+            raise ConfigError(
+                "training: class_photos are given but prior_preservation is off: set it to true, "
+                "or leave class_photos out."
+            )
+        own = load_photos(
+            class_photos, config.resolution, least=1, most=2000, buckets=self._objects
+        )
+        return replace(plan, class_photos=own)
 
     def configure(
         self,
@@ -189,13 +300,14 @@ class Client:
         recipe |= backend.recipe()
         return TrainingConfig(**{"subject_id": "00000000", **recipe, **fields})
 
-    def mirror(self, base: str) -> str:
+    def mirror(self, base: str, **options: Any) -> str:
         """Copy a base model into the bucket and return its address there.
 
-        A hub model is downloaded to this machine first, which needs `lensa[local]`. Raises
-        UserError; ConfigError on a backend that has no bucket.
+        A hub model is downloaded to this machine first, which needs `lensa[local]`. `options` are
+        those of the backend, such as create_bucket. Raises UserError; ConfigError on a backend that
+        has no bucket.
         """
-        return self.backend.mirror(resolve_base(base))
+        return self.backend.with_options(**options).mirror(resolve_base(base))
 
     def attach(self, name: str) -> TrainingJob:
         """Return the handle of a job that was started before, here or by another process.
@@ -223,25 +335,6 @@ class Client:
         manifest = self.backend.manifest(name)
         known = {info.name for info in self.jobs()}
         return Avatar(manifest.avatar if manifest.avatar in known else name, self.backend)
-
-
-def _plan(config: TrainingConfig, photos: Path, class_photos: str | Path | None) -> TrainingPlan:
-    from lensa.photos.prepare import load_photos
-
-    loaded = load_photos(photos, config.resolution)
-    if class_photos is None:
-        return TrainingPlan(config, loaded)
-    if not config.prior_preservation:
-        raise ConfigError(
-            "training: class_photos are given but prior_preservation is off: set it to true, "
-            "or leave class_photos out."
-        )
-    own = load_photos(Path(class_photos), config.resolution, least=1, most=2000)
-    return TrainingPlan(config, loaded, own)
-
-
-def _folder_name(photos: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", photos.expanduser().resolve().name).strip("-_")[:63]
 
 
 def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:

@@ -43,11 +43,11 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"], Protocol):
     def __call__(self, event: Event) -> None: ...
 
 
-def training_display(plan: TrainingPlan, title: str) -> TrainingDisplay:
-    """Return the display for where we are."""
+def training_display(lines: list[str]) -> TrainingDisplay:
+    """Return the display for where we are. `lines` are said first."""
     if "ipykernel" in sys.modules:  # rich's own notebook bars need ipywidgets
-        return NotebookDisplay(plan, title)
-    return TerminalDisplay(plan, title)
+        return NotebookDisplay(lines)
+    return TerminalDisplay(lines)
 
 
 def opening(plan: TrainingPlan, title: str) -> list[str]:
@@ -93,9 +93,9 @@ def price_so_far(event: PhaseEvent) -> str:
 class TerminalDisplay:
     """One bar a stage on stderr, the notices above."""
 
-    def __init__(self, plan: TrainingPlan, title: str) -> None:
+    def __init__(self, lines: list[str]) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self._opening = opening(plan, title)
+        self._opening = lines
         self._bars: dict[str, TaskID] = {}
         self._phase = self._price = ""
         self._progress = Progress(
@@ -150,8 +150,8 @@ class TerminalDisplay:
 class NotebookDisplay:
     """One HTML output that is rewritten with every event."""
 
-    def __init__(self, plan: TrainingPlan, title: str) -> None:
-        self._lines = opening(plan, title)
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = list(lines)
         self._bars: dict[str, ProgressEvent] = {}
         self._stage = self._phase = ""
         self._images: tuple[int, list[str]] = (0, [])

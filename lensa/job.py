@@ -21,6 +21,10 @@ class TrainingJob:
         self.name = name
         self._backend = backend
 
+    def command(self, verb: str) -> str:
+        """Return the command line that does something with this job: "logs -f", "stop"."""
+        return f"lensa {verb} {self.name}{self._backend.flags}"
+
     @property
     def info(self) -> JobInfo:
         return self._backend.job(self.name)
@@ -69,7 +73,7 @@ class TrainingJob:
         raise TrainingError(
             f"{self.name} was interrupted: its process is gone and left no reason (killed, or out "
             f"of memory). The same call goes on from its last checkpoint; its log: "
-            f"lensa logs {self.name}"
+            f"{self.command('logs')}"
         )
 
     def _stopped_message(self, reason: str = "") -> str:
@@ -89,7 +93,7 @@ class TrainingJob:
         return TrainingError(
             f"{self.name} failed: {message}"
             + (f" Its last lines:{said}\n" if said else " ")
-            + f"Its log: lensa logs {self.name}"
+            + f"Its log: {self.command('logs')}"
         )
 
     def __repr__(self) -> str:

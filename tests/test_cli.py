@@ -12,7 +12,10 @@ import lensa
 from lensa.avatar import Avatar
 from lensa.cli import app
 
-COMMANDS = ["demo", "train", "jobs", "logs", "stop", "avatars", "generate", "deploy", "styles"]
+COMMANDS = [
+    *("demo", "check", "train", "jobs", "attach", "logs", "stop"),
+    *("avatars", "generate", "deploy", "styles", "mirror"),
+]
 
 
 def run(*arguments: object) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,8 @@ from peft import get_peft_model_state_dict
 
 from inference_entrypoint.avatars import load_avatar
 from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
+from lensa.contract.consent import Consent
+from lensa.contract.environment import CONSENT
 from training_entrypoint.hardware import DTYPES
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.trainable import ADAPTER, Trainable
@@ -85,7 +88,13 @@ def describe(
         versions={name: _version(name) for name in _LIBRARIES},
         sample_prompts=tuple(config.fill(prompt) for prompt in config.validation_prompts),
         files=(),
+        consent=_consent(),
     )
+
+
+def _consent() -> Consent | None:
+    text = os.environ.get(CONSENT)
+    return Consent.model_validate_json(text) if text else None
 
 
 def prove_and_sample(

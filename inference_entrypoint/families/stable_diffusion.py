@@ -22,7 +22,7 @@ from transformers import CLIPTextModel
 WITHOUT = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
-# Text encoders of 2022 carry the numbers 0 to 76 as a tensor. No weight: newer ones count themselves.
+# Text encoders of 2022 carry the numbers 0 to 76 as a tensor, which is no weight.
 _COUNTING = re.compile(r"\bposition_ids$")
 
 

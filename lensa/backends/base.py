@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract.consent import Consent
 from lensa.contract.events import Event
 from lensa.costs import Forecast
 from lensa.photos.photoset import PhotoSet
@@ -33,6 +34,7 @@ class TrainingPlan:
     config: TrainingConfig
     photos: PhotoSet
     class_photos: PhotoSet | None = None
+    consent: Consent | None = None  # to their leaving this machine; None: they stay
 
     def of(self, subject: Subject) -> TrainingPlan:
         """Return the same plan for a subject."""
@@ -90,6 +92,10 @@ class Backend(Protocol):
 
         Raises BusyError if another living client trains the subject.
         """
+
+    def destination(self) -> tuple[str, str] | None:
+        """Return where photos would be sent, and in words until when they stay there; None if they
+        stay on this machine."""
 
     def check(self, config: TrainingConfig) -> None:
         """Raise UserError for what can be known to fail before anything is started."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lensa.cli.output import Backend, Json, Settings, emit, fields, table, told
+from lensa.cli.output import Json, Settings, emit, fields, table, told
+from lensa.cli.place import with_client
 from lensa.errors import EndpointError
+
+if TYPE_CHECKING:
+    from lensa.client import Client
 
 AvatarName = Annotated[
     str, typer.Argument(metavar="AVATAR", help="Its id, its subject's name, or its folder.")
@@ -24,11 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 @told
-def avatars(backend: Backend = None, json: Json = False) -> None:
+@with_client
+def avatars(client: Client, json: Json = False) -> None:
     """List finished avatars, the newest first."""
-    from lensa.client import Client
-
-    client = Client(backend=backend)
     found = [info for info in client.jobs() if info.status == "completed"]
     if json:
         emit(
@@ -62,7 +64,9 @@ def avatars(backend: Backend = None, json: Json = False) -> None:
 
 
 @told
+@with_client
 def generate(
+    client: Client,
     avatar: AvatarName,
     prompt: Annotated[
         str, typer.Argument(help="What to draw. {subject} stands for the subject.")
@@ -79,12 +83,10 @@ def generate(
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How literally to take it.")] = None,
     out: Annotated[Path, typer.Option(help="Where the images go.")] = Path("gallery"),
-    backend: Backend = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Make images with an avatar."""
-    from lensa.client import Client
     from lensa.endpoint import make_request
     from lensa.gallery import make_writable
 
@@ -97,7 +99,7 @@ def generate(
         steps=steps,
         guidance_scale=guidance_scale,
     )
-    model = Client(backend=backend).avatar(avatar)
+    model = client.avatar(avatar)
     make_request(prompt, style=style, **options)  # refused before a folder is made
     make_writable(out)
     gallery = model.generate(prompt, style=style, **options)
@@ -120,18 +122,17 @@ def generate(
 
 
 @told
+@with_client
 def deploy(
+    client: Client,
     avatar: AvatarName,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="A free one if not given.")
     ] = None,
-    backend: Backend = None,
     json: Json = False,
 ) -> None:
     """Serve an avatar over HTTP on this machine, until Ctrl-C."""
-    from lensa.client import Client
-
-    with Client(backend=backend).avatar(avatar).deploy(port=port) as endpoint:
+    with client.avatar(avatar).deploy(port=port) as endpoint:
         if json:
             emit({"avatar": endpoint.avatar, "url": endpoint.url})
         else:

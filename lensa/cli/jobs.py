@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lensa.cli.output import Backend, Json, emit, table, told
+from lensa.cli.output import Json, emit, table, told
+from lensa.cli.place import with_client
+
+if TYPE_CHECKING:
+    from lensa.client import Client
 
 Job = Annotated[
     str, typer.Argument(metavar="JOB", help="The job's name, as `lensa jobs` shows it.")
@@ -16,16 +20,16 @@ Job = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command()(jobs)
+    app.command()(attach)
     app.command()(logs)
     app.command()(stop)
 
 
 @told
-def jobs(backend: Backend = None, json: Json = False) -> None:
+@with_client
+def jobs(client: Client, json: Json = False) -> None:
     """List training jobs, the newest first."""
-    from lensa.client import Client
-
-    found = Client(backend=backend).jobs()
+    found = client.jobs()
     if json:
         emit({"jobs": [asdict(info) for info in found]})
         return
@@ -46,16 +50,34 @@ def jobs(backend: Backend = None, json: Json = False) -> None:
 
 
 @told
+@with_client
+def attach(client: Client, job: Job, json: Json = False) -> None:
+    """Follow a job to its end, as `lensa train` does.
+
+    Ctrl-C stops the job, with a checkpoint saved.
+    """
+    from lensa.display import training_display
+
+    handle = client.attach(job)
+    if json:
+        avatar = handle.wait(lambda event: print(event.line(), flush=True))
+        emit({"avatar": avatar.id, "path": str(avatar.path)})
+        return
+    with training_display([f"following {job}"]) as display:
+        avatar = handle.wait(display)
+    print(f"avatar {avatar.id}\n  in {avatar.path}")
+
+
+@told
+@with_client
 def logs(
+    client: Client,
     job: Job,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job ends.")] = False,
-    backend: Backend = None,
     json: Json = False,
 ) -> None:
     """Print a job's log."""
-    from lensa.client import Client
-
-    for line in Client(backend=backend).attach(job).logs(follow=follow):
+    for line in client.attach(job).logs(follow=follow):
         if json:
             emit({"line": line})
         else:
@@ -63,14 +85,13 @@ def logs(
 
 
 @told
-def stop(job: Job, backend: Backend = None, json: Json = False) -> None:
+@with_client
+def stop(client: Client, job: Job, json: Json = False) -> None:
     """Stop a job with a checkpoint saved.
 
     The same `lensa train` goes on from there.
     """
-    from lensa.client import Client
-
-    handle = Client(backend=backend).attach(job)
+    handle = client.attach(job)
     handle.stop()
     if json:
         emit({"job": job, "status": handle.status})

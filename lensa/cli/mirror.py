@@ -19,6 +19,9 @@ def mirror(
     region: Annotated[str | None, typer.Option(help="As configured if not given.")] = None,
     profile: Annotated[str | None, typer.Option(help="Of your AWS settings.")] = None,
     bucket: Annotated[str | None, typer.Option(help="Where it goes.")] = None,
+    create_bucket: Annotated[
+        bool, typer.Option("--create-bucket", help="Make the bucket if need be.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Copy a base model into your bucket.
@@ -29,7 +32,7 @@ def mirror(
     from lensa.client import Client
 
     client = Client(backend="sagemaker", region=region, profile=profile, bucket=bucket)
-    address = client.mirror(base)
+    address = client.mirror(base, **({"create_bucket": True} if create_bucket else {}))
     if json:
         emit({"base": base, "uri": address})
     else:

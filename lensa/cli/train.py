@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lensa.cli.output import Backend, Json, Settings, emit, fields, told
+from lensa.errors import ConfigError
 
 if TYPE_CHECKING:
     from lensa.costs import Forecast
+    from lensa.photos.showing.upload import Upload
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +24,12 @@ def register(app: typer.Typer) -> None:
 
 @told
 def train(
-    photos: Annotated[Path, typer.Argument(help="A folder with 4 to 20 photos of one subject.")],
+    photos: Annotated[
+        str,
+        typer.Argument(
+            help="4 to 20 photos of one subject: a folder, a zip or s3://BUCKET/FOLDER."
+        ),
+    ],
     subject: Annotated[
         str | None, typer.Option(help="Your name for the subject; the folder's if not given.")
     ] = None,
@@ -49,6 +57,15 @@ def train(
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, fp16 or bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Enter folders inside the folder.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train even on photos that the coach would stop at.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="SageMaker: upload the photos without asking.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Start the job and return at once.")
     ] = False,
@@ -82,10 +99,11 @@ def train(
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Train an avatar on a folder of photos.
+    """Train an avatar on photos, after a look at them (see lensa check).
 
-    The same command is the same job: it finds the finished avatar, follows the running job, or
-    goes on from the last checkpoint of one that was stopped or interrupted.
+    With SageMaker, what would be uploaded is shown first, and asked for. The same command is the
+    same job: it finds the finished avatar, follows the running job, or goes on from the last
+    checkpoint of one that was stopped or interrupted.
     """
     from lensa.client import Client
     from lensa.contract.events import Event
@@ -109,18 +127,22 @@ def train(
     def print_event(event: Event) -> None:
         print(event.line(), flush=True)
 
+    confirm = None if yes else _confirmed
     options.update(subject=subject, kind=kind, base=base, method=method, class_photos=class_photos)
+    options.update(recursive=recursive)
     if dry_run or forecast:
         _print_plan(*client.dry_run(photos, **options), with_forecast=forecast, json=json)
         return
+    options.update(anyway=anyway)
     if detach:
-        job = client.train(photos, wait=False, **options)
+        job = client.train(photos, wait=False, confirm=confirm, **options)
         if json:
             emit({"job": job.name, "status": job.status})
         else:
-            print(f"{job.name} is under way. Watch it with: lensa logs -f {job.name}")
+            print(f"{job.name} is under way. Watch it with: {job.command('logs -f')}")
         return
-    avatar = client.train(photos, on_event=print_event if json else None, **options)
+    on_event = print_event if json else None
+    avatar = client.train(photos, on_event=on_event, confirm=confirm, **options)
     if json:
         emit(
             {
@@ -135,6 +157,20 @@ def train(
         here = client.backend.name == "local"
         which = avatar.id if here else f"{avatar.path} --backend local"
         print(f'  try: lensa generate {which} "as an astronaut" --count 4 --out out/')
+
+
+def _confirmed(upload: Upload) -> bool:
+    """Show what would leave the machine, and ask; ConfigError where there is nobody to ask."""
+    for line in upload.lines():
+        print(line, file=sys.stderr)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError(
+            "Nothing was uploaded: there is no terminal to ask on. If all that may be, add --yes."
+        )
+    try:
+        return typer.confirm("Are they yours to use, and may they be uploaded?", err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input
+        return False
 
 
 def _print_plan(

@@ -13,6 +13,9 @@ MAX_RUNTIME = "LENSA_MAX_RUNTIME"
 # JSON object {environment variable: ARN of a Secrets Manager secret}, read with the job's role.
 SECRETS = "LENSA_SECRETS"
 
+# JSON of a Consent (lensa.contract.consent), for the avatar's manifest.
+CONSENT = "LENSA_CONSENT"
+
 # s3://bucket/prefix under which the job keeps the class images it has drawn, for later jobs.
 CLASS_CACHE = "LENSA_CLASS_CACHE"
 

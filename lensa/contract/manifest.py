@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from lensa.contract._model import Contract
+from lensa.contract.consent import Consent
 from lensa.contract.training import TrainingConfig
 
 MANIFEST = "avatar.json"
@@ -40,3 +41,4 @@ class AvatarManifest(Contract):
     versions: dict[str, str]  # library -> version
     sample_prompts: tuple[str, ...]  # those of the images under samples/
     files: tuple[FileRecord, ...]
+    consent: Consent | None = None  # to the upload of the photos; None: they stayed where they were

@@ -89,6 +89,7 @@ _SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
         ("video", rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI "),
         ("document", rb"%PDF|%!PS|8BPS"),
         ("drawing", rb".*<svg[\s>]"),
+        ("archive", rb"PK\x03\x04|Rar!\x1a|7z\xbc\xaf\x27"),
     )
 )
 
@@ -97,6 +98,7 @@ _SUFFIXES = {
     "video": ".avi .m4v .mkv .mov .mp4 .webm",
     "document": ".ai .eps .pdf .ps .psd .xcf",
     "drawing": ".svg .svgz",
+    "archive": ".7z .rar .zip",
 }
 
 _INSTEAD = {
@@ -104,6 +106,7 @@ _INSTEAD = {
     "video": "a video: save a few good frames as JPEG or PNG",
     "document": "a document, not a picture: export it as JPEG or PNG",
     "drawing": "an SVG drawing: export it as PNG",
+    "archive": "an archive: unpack it, and give what is in it",
     "": "not a picture that can be read, whatever its name says: save it as JPEG or PNG",
 }
 

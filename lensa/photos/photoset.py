@@ -18,6 +18,17 @@ class Photo:
     name: str  # of the file that it was made from
     png: bytes = field(repr=False)
     sha256: str  # of `png`
+    box: tuple[int, int, int, int] = (
+        0,
+        0,
+        0,
+        0,
+    )  # what was kept, in pixels of the upright original
+
+    @property
+    def side(self) -> int:
+        """Pixels of the original that each side of the square was made from."""
+        return self.box[2] - self.box[0]
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class PhotoSet:
             for photo in self.photos:
                 target = folder / f"{photo.sha256}.png"
                 new = not target.exists()
-                _write(target, photo.png)
+                write_whole(target, photo.png)
                 if new:
                     written.append(target)
         except OSError as error:
@@ -60,7 +71,7 @@ class PhotoSet:
             raise StorageError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
-def _write(target: Path, data: bytes) -> None:
+def write_whole(target: Path, data: bytes) -> None:
     """Let a file appear whole or not at all."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
     part = Path(name)

@@ -1,86 +1,180 @@
-"""From a folder of photos to the pictures that a model is trained on."""
+"""From photos to the pictures that a model is trained on."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from PIL import Image
 
 from lensa.errors import PhotosError
 from lensa.photos.crop import square
-from lensa.photos.files import Unusable, find_photos, read_photo
+from lensa.photos.detectors import Face
+from lensa.photos.formats import Unusable
+from lensa.photos.measure import Measured
 from lensa.photos.photoset import Photo, PhotoSet
+from lensa.photos.reading import Picture, read_picture
+from lensa.photos.sources import Buckets, PhotoInput, Source, described, find_sources
 
-__all__ = ["MAX_PHOTOS", "MIN_PHOTOS", "Photo", "PhotoSet", "load_photos", "prepare"]
+__all__ = [
+    "MAX_PHOTOS",
+    "MIN_PHOTOS",
+    "Photo",
+    "PhotoSet",
+    "Prepared",
+    "load_photos",
+    "photo_set",
+    "prepare",
+    "prepare_all",
+]
 
 MIN_PHOTOS = 4  # with fewer, DreamBooth learns the pictures instead of the subject
 MAX_PHOTOS = 200  # more is a folder of holidays, given by mistake
 
+_THREADS = 2  # one decodes while the other looks for faces; each holds one photo
+_TO_LOOK_AT = 640  # pixels of the shorter side that looking at a photo takes
+
+Progress = Callable[[int, int], None]  # photos done, photos in all
+Look = Callable[[str, Picture], Measured]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of one source: a photo, or the reason why not."""
+
+    name: str
+    photo: Photo | None = None
+    measured: Measured | None = None
+    reason: str = ""
+
 
 def load_photos(
-    source: Path, size: int, *, least: int = MIN_PHOTOS, most: int = MAX_PHOTOS
+    source: PhotoInput,
+    size: int,
+    *,
+    least: int = MIN_PHOTOS,
+    most: int = MAX_PHOTOS,
+    buckets: Buckets | None = None,
 ) -> PhotoSet:
-    """Return the photos of a folder, each `size` x `size` pixels. The originals stay as they are.
+    """Return photos without a look at what is in them: see lensa.photos.examine for that.
 
-    A file that cannot be used is left out and named in `rejected`; so is a second file that
-    comes out the same. Raises PhotosError if fewer than `least` remain, or if the folder holds more
-    than `most` files.
+    Each is `size` x `size` pixels. The originals stay as they are. A file that cannot be used is
+    left out and named in `rejected`; so is a second file that comes out the same. Raises
+    PhotosError if fewer than `least` remain, or if there are more than `most` files.
     """
-    files = find_photos(source)
-    if len(files) > most:
+    prepared = prepare_all(checked(find_sources(source, buckets=buckets), source, most), size)
+    return photo_set(prepared, size, source, least)
+
+
+def checked(sources: list[Source], given: PhotoInput, most: int) -> list[Source]:
+    """Return the sources, or raise PhotosError if they are more than `most`."""
+    if len(sources) > most:
         raise PhotosError(
-            f"{source} holds {len(files)} files, and {most} are the most. Is it the right folder? "
-            "10 to 20 good photos of one subject are plenty."
+            f"{described(given)} holds {len(sources)} files, and {most} are the most. Is it the "
+            "right folder? 10 to 20 good photos of one subject are plenty."
         )
+    return sources
+
+
+def prepare_all(
+    sources: Sequence[Source],
+    size: int,
+    *,
+    look: Look | None = None,
+    on_progress: Progress | None = None,
+) -> list[Prepared]:
+    """Return what becomes of each source, in their order. Each photo is decoded once.
+
+    `look` is called from several threads, `on_progress` by the calling one.
+    """
+
+    def work(source: Source) -> Prepared:
+        return _prepared(source, size, look)
+
+    done: list[Prepared] = []
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lensa-photos")
+    with warnings.catch_warnings():  # what Pillow thinks of damaged EXIF is of no use to anybody
+        warnings.filterwarnings("ignore", module="PIL")
+        try:
+            for prepared in pool.map(work, sources):
+                done.append(prepared)
+                if on_progress is not None:
+                    on_progress(len(done), len(sources))
+        finally:  # broken off, it does not go on with all the rest
+            pool.shutdown(cancel_futures=True)
+    return done
+
+
+def _prepared(source: Source, size: int, look: Look | None) -> Prepared:
+    # A square may be half as large as it has to be: enlarged, but still a likeness.
+    enough = max(2 * size, _TO_LOOK_AT) if look else 2 * size
+    try:
+        picture = read_picture(source.open, source.suffix, max(32, size // 2), enough)
+    except Unusable as error:
+        return Prepared(source.name, reason=error.reason)
+    measured = look(source.name, picture) if look else None
+    faces = (measured.faces or ()) if measured else ()
+    photo = prepare(picture.image, size, source.name, faces=faces, original_size=picture.size)
+    return Prepared(source.name, photo, measured)
+
+
+def photo_set(prepared: Sequence[Prepared], size: int, given: PhotoInput, least: int) -> PhotoSet:
+    """Return the photos that can be used, each once; PhotosError if they are fewer than `least`."""
     photos: dict[str, Photo] = {}  # by digest
     rejected: dict[str, str] = {}
     notes: list[str] = []
-    for path in files:
-        name = _shown(path.name)
-        try:
-            # A square may be half as large as it has to be: enlarged, but still a likeness.
-            image = read_photo(path, min_side=max(32, size // 2), enough=2 * size)
-        except Unusable as error:
-            rejected[name] = error.reason
+    for one in prepared:
+        photo = one.photo
+        if photo is None:
+            rejected[one.name] = one.reason
             continue
-        photo = prepare(image, size, name)
         if photo.sha256 in photos:
-            rejected[name] = f"same picture as {photos[photo.sha256].name}: a copy adds nothing"
+            first = photos[photo.sha256].name
+            rejected[one.name] = f"same picture as {first}: a copy adds nothing"
             continue
         photos[photo.sha256] = photo
-        if (side := min(image.size)) < size:
-            notes.append(f"{name} is {side} px and was enlarged to {size}")
+        if photo.side < size:
+            notes.append(f"{one.name} is {photo.side} px and was enlarged to {size}")
     if len(photos) < least:
-        raise PhotosError(_too_few(source, len(photos), least, rejected), rejected)
+        raise PhotosError(_too_few(described(given), len(photos), least, rejected), rejected)
     return PhotoSet(size, tuple(photos.values()), rejected, tuple(notes))
 
 
-def prepare(image: Image.Image, size: int, name: str) -> Photo:
+def prepare(
+    image: Image.Image,
+    size: int,
+    name: str,
+    *,
+    faces: Sequence[Face] = (),
+    original_size: tuple[int, int] | None = None,
+) -> Photo:
     """Return the square of an RGB picture that is kept, `size` pixels a side.
 
-    It is packed as PNG: at 64 pixels, the 8 x 8 blocks of JPEG are what a model would learn.
+    `faces` are in pixels of the original, whose size is `original_size` if `image` is a smaller
+    copy. It is packed as PNG: at 64 pixels, the 8 x 8 blocks of JPEG are what a model would learn.
     """
-    box = square(*image.size)
+    width, height = original_size or image.size
+    left, top, right, bottom = square(width, height, faces)
+    across, down = image.width / width, image.height / height
+    box = (left * across, top * down, right * across, bottom * down)
     small = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
     pixels = Image.new("RGB", small.size)  # PNG would carry what `small.info` says
     pixels.paste(small)
     buffer = io.BytesIO()
-    pixels.save(buffer, "PNG", compress_level=6)
+    pixels.save(buffer, "PNG", compress_level=4)  # 6 takes twice the time for 1 % less
     png = buffer.getvalue()
-    return Photo(name, png, hashlib.sha256(png).hexdigest())
+    digest = hashlib.sha256(png).hexdigest()
+    return Photo(name, png, digest, (left, top, right, bottom))
 
 
-def _too_few(source: Path, usable: int, least: int, rejected: dict[str, str]) -> str:
+def _too_few(given: str, usable: int, least: int, rejected: dict[str, str]) -> str:
     lines = [
-        f"{source}: {usable} usable {'photo' if usable == 1 else 'photos'}, "
+        f"{given}: {usable} usable {'photo' if usable == 1 else 'photos'}, "
         f"{least} are needed. Add {least - usable} more.",
         *(f"  {name}: {reason}" for name, reason in rejected.items()),
     ]
     return "\n".join(lines)
-
-
-def _shown(name: str) -> str:
-    """A file's name that can be printed: names may hold escape sequences and broken Unicode."""
-    return "".join(character if character.isprintable() else "?" for character in name)

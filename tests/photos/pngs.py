@@ -16,3 +16,13 @@ def png(width: int, height: int, bits: int, rows: bytes) -> bytes:
 def _chunk(name: bytes, data: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(name + data))
     return struct.pack(">I", len(data)) + name + data + checksum
+
+
+def chunk_names(data: bytes) -> list[bytes]:
+    """Return the names of a PNG's chunks, in their order."""
+    names, place = [], 8
+    while place < len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        names.append(data[place + 4 : place + 8])
+        place += 12 + length
+    return names

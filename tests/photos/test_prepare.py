@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from photos.pngs import png
+from photos.pngs import chunk_names, png
 from photos.profiles import display_p3
 from photos.sets import astronaut_photos, chelsea_photos, phone_exif
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
@@ -32,15 +32,6 @@ def opened(png: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(png))
     image.load()
     return image
-
-
-def chunks(png: bytes) -> list[bytes]:
-    names, place = [], 8
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        names.append(png[place + 4 : place + 8])
-        place += 12 + length
-    return names
 
 
 def colours(image: Image.Image) -> tuple[int, ...]:
@@ -94,7 +85,7 @@ def test_nothing_but_pixels_remains(tmp_path: Path) -> None:
         assert photo.info == {}
         assert not photo.getexif()
         png = prepare(photo, 64, path.name).png
-        assert set(chunks(png)) == {b"IHDR", b"IDAT", b"IEND"}
+        assert set(chunk_names(png)) == {b"IHDR", b"IDAT", b"IEND"}
         for word in (b"Phonemaker", b"2024:05:01", b"SECRET", b"Exif", b"GPS", b"xmp", b"sRGB"):
             assert word not in png
 

@@ -22,7 +22,8 @@ from lensa.testing import SagemakerTwin
 ROOT = Path(lensa.__file__).resolve().parent.parent
 LENSA = [sys.executable, "-c", "from lensa.cli import main; main()"]
 RECIPE = [
-    "--base", "micro", "--steps", "4", "--set", "class_images=2", "--set", "class_image_steps=2",
+    "--yes", "--base", "micro", "--steps", "4",
+    "--set", "class_images=2", "--set", "class_image_steps=2",
     "--set", 'validation_prompts=["a photo of {subject}"]', "--set", "tracker=none",
 ]  # fmt: skip
 
@@ -74,6 +75,18 @@ def test_a_killed_client_loses_nothing(cloud: SagemakerTwin, photos: Path) -> No
     assert avatar.manifest.steps_trained == 4
     assert cloud.jobs[name].starts == 1
     assert not open_uploads(cloud)
+
+
+def test_the_command_that_is_named_finds_the_job_from_anywhere(
+    cloud: SagemakerTwin, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = Client().train(photos, subject="ada", wait=False, **TINY)
+    command = started.command("attach")
+    for name in ("BACKEND", "BUCKET", "ROLE"):
+        monkeypatch.delenv(f"LENSA_{name}")
+    monkeypatch.setenv("LENSA_HOME", str(tmp_path / "another-machine"))
+    result = run(*command.split()[1:])[-1]
+    assert result["avatar"] == started.name
 
 
 def test_the_job_runs_from_what_was_uploaded_alone(

@@ -36,6 +36,10 @@ def test_from_photos_to_an_avatar(cloud: SagemakerTwin, photos: Path, isolated: 
     assert cloud.jobs[avatar.id].status == "Completed"
     assert avatar.manifest.steps_trained == 4
     assert avatar.manifest.avatar == avatar.id
+    consent = avatar.manifest.consent
+    assert consent is not None
+    assert (consent.given, consent.photos) == ("call", 5)
+    assert consent.destination == f"s3://{cloud.bucket}/lensa/photos/"
     assert len(weights(avatar)) > 0
     phases = [event.phase for event in events if isinstance(event, PhaseEvent)]
     assert "training" in phases

@@ -71,6 +71,9 @@ class LocalBackend:
         finally:
             lock.release()
 
+    def destination(self) -> tuple[str, str] | None:
+        return None
+
     def check(self, config: TrainingConfig) -> None:
         require_ml_stack(config.base)
 

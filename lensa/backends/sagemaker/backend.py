@@ -94,6 +94,13 @@ class SagemakerBackend:
     def claim(self, subject: Subject) -> AbstractContextManager[object]:
         return nullcontext()  # AWS refuses a second job of the same name; others may run beside it
 
+    def destination(self) -> tuple[str, str] | None:
+        if self.options.create_bucket:
+            expiry = f"after {self.options.photo_days} days, by the bucket's lifecycle rule"
+        else:
+            expiry = "when the bucket's lifecycle rules say so (30 days in one that lensa made)"
+        return self.bucket.uri("photos/"), expiry
+
     def check(self, config: TrainingConfig) -> None:
         if self.options.image is None:
             training_image(self.account.region)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from lensa import __version__
@@ -12,7 +12,8 @@ from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.instances import takes_volume_key
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.contract import TrainingConfig
-from lensa.contract.environment import CLASS_CACHE, KMS_KEY, MAX_RUNTIME, SECRETS
+from lensa.contract.consent import Consent
+from lensa.contract.environment import CLASS_CACHE, CONSENT, KMS_KEY, MAX_RUNTIME, SECRETS
 from lensa.errors import ConfigError
 
 _BEFORE_SECONDS = 300
@@ -36,7 +37,7 @@ class Inputs:
     class_photos: bool = False
     class_cache_read: str | None = None
     class_cache_write: str | None = None
-    extra_environment: Mapping[str, str] = field(default_factory=dict)
+    consent: Consent | None = None
 
 
 def training_request(
@@ -148,7 +149,9 @@ def _environment(
             environment[KMS_KEY] = kms_key
     if options.network_isolation:
         environment["HF_HUB_OFFLINE"] = "1"
-    return {**environment, **inputs.extra_environment}
+    if inputs.consent is not None:
+        environment[CONSENT] = inputs.consent.model_dump_json()
+    return environment
 
 
 def _in_container(max_seconds: int) -> int:

@@ -143,6 +143,7 @@ def compose(
         class_photos=plan.class_photos is not None,
         class_cache_read=cache if supplies.class_cache else None,
         class_cache_write=cache,
+        consent=plan.consent,
     )
     request = training_request(
         job,

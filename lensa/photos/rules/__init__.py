@@ -1,0 +1,1 @@
+"""What the coach finds: a file a group of findings, each a function from photos to findings."""

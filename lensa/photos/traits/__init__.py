@@ -1,0 +1,1 @@
+"""What is measured of one photo: Pillow and the standard library, a file a trait."""
