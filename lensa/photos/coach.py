@@ -70,7 +70,8 @@ def advise(
     if human:
         hidden = {name for found in findings if found.code in _HIDES for name in found.photos}
         findings += people(photos, hidden)
-    findings += [*copies(photos), *variety(photos, kind)]
+    flawed = {name for finding in findings for name in finding.photos}
+    findings += [*copies(photos, flawed), *variety(photos, kind)]
     findings.sort(key=lambda finding: finding.severity != "stop")
     detector = next((photo.detector for photo in photos if photo.detector), None)
     usable = _usable(photos, findings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from lensa.photos.finding import Finding
 from lensa.photos.measure import Measured
@@ -16,8 +16,9 @@ MIRRORED = 0.98
 BURST_SECONDS, BURST_ALIKE = 3.0, 0.70
 
 
-def copies(photos: Sequence[Measured]) -> list[Finding]:
-    """One finding for each group of photos that are one picture; a pair is named once."""
+def copies(photos: Sequence[Measured], flawed: Collection[str] = ()) -> list[Finding]:
+    """One finding for each group of photos that are one picture; a pair is named once. The one to
+    keep is not one of the `flawed`, if there is another."""
     told: set[frozenset[str]] = set()
     found = []
     for code, related, words in (
@@ -27,7 +28,14 @@ def copies(photos: Sequence[Measured]) -> list[Finding]:
         ("near_duplicate", _near, "nearly the same picture"),
     ):
         for group in _groups(photos, related, told):
-            best = min(group, key=lambda photo: (photo.blur or 0.0, -photo.width * photo.height))
+            best = min(
+                group,
+                key=lambda photo: (
+                    photo.name in flawed,
+                    photo.blur or 0.0,
+                    -photo.width * photo.height,
+                ),
+            )
             names = tuple(photo.name for photo in group)
             found.append(
                 Finding(
@@ -36,7 +44,7 @@ def copies(photos: Sequence[Measured]) -> list[Finding]:
                     names,
                     f"{_listed(names)} are {words}",
                     _WHY[code],
-                    f"keep one of them ({best.name} is the sharpest)",
+                    f"keep one of them ({best.name} is the best)",
                 )
             )
     return found

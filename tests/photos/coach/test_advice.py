@@ -202,7 +202,15 @@ def test_a_pair_is_told_once_and_the_sharpest_is_kept() -> None:
     twin = measured(2, taken=same, print=first.print, background=first.background, blur=0.1)
     found = [f for f in report([first, twin], kind="object").findings if f.photos]
     assert [finding.code for finding in found] == ["duplicate"]
-    assert "2.jpg is the sharpest" in found[0].do
+    assert "2.jpg is the best" in found[0].do
+
+
+def test_a_flawed_copy_is_not_the_one_to_keep() -> None:
+    sharp_but_small = measured(1, width=200, height=200, blur=0.1)
+    whole = measured(2, print=sharp_but_small.print, blur=0.3)
+    found = report([sharp_but_small, whole], kind="object").findings
+    [copies] = [finding for finding in found if finding.code == "duplicate"]
+    assert "2.jpg is the best" in copies.do
 
 
 def test_the_report_says_nothing_of_who_somebody_is() -> None:
