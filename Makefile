@@ -14,6 +14,9 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# A process a core; the tests of one file stay together, for what they share.
+PARALLEL := -n auto --dist loadfile
+
 .PHONY: setup demo test test-all lint format clean
 
 setup: $(STAMP)
@@ -34,10 +37,10 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: lint
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest $(PARALLEL) -m ''
 
 format: setup
 	$(BIN)/ruff check --fix .

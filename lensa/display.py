@@ -45,9 +45,15 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"], Protocol):
 
 def training_display(lines: list[str]) -> TrainingDisplay:
     """Return the display for where we are. `lines` are said first."""
-    if "ipykernel" in sys.modules:  # rich's own notebook bars need ipywidgets
-        return NotebookDisplay(lines)
-    return TerminalDisplay(lines)
+    return NotebookDisplay(lines) if _in_a_notebook() else TerminalDisplay(lines)
+
+
+def _in_a_notebook() -> bool:
+    if "ipykernel" not in sys.modules:  # rich's own notebook bars need ipywidgets
+        return False
+    from IPython import get_ipython
+
+    return get_ipython() is not None
 
 
 def opening(plan: TrainingPlan, title: str) -> list[str]:
