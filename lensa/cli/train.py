@@ -163,7 +163,7 @@ def _confirmed(upload: Upload) -> bool:
     """Show what would leave the machine, and ask; ConfigError where there is nobody to ask."""
     for line in upload.lines():
         print(line, file=sys.stderr)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         raise ConfigError(
             "Nothing was uploaded: there is no terminal to ask on. If all that may be, add --yes."
         )
