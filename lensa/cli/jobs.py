@@ -1,4 +1,4 @@
-"""`lensa jobs`, `lensa logs`, `lensa stop`."""
+"""`lensa jobs`, `lensa attach`, `lensa logs`, `lensa stop`."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import write_photos
 from typer.testing import CliRunner
 
 from lensa.backends.sagemaker.options import SagemakerOptions
@@ -74,6 +75,16 @@ def test_what_a_dry_run_refuses(
     with pytest.raises(ConfigError) as raised:
         client.dry_run(photos, **options)
     assert words in str(raised.value)
+
+
+def test_an_isolated_job_is_told_to_mirror_its_base_by_the_name_that_it_is_looked_for(
+    cloud: Client, tmp_path: Path
+) -> None:
+    large = write_photos(tmp_path / "large", side=256)
+    with pytest.raises(ConfigError, match=r"lensa mirror sd15$"):
+        cloud.dry_run(large, base="sd15", network_isolation=True)
+    with pytest.raises(ConfigError, match=r"lensa mirror studio/tiny@v2$"):
+        cloud.dry_run(large, base="studio/tiny@v2", network_isolation=True)
 
 
 def test_options_of_the_platform_are_refused_on_this_machine(client: Client, photos: Path) -> None:

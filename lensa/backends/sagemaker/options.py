@@ -1,4 +1,5 @@
-"""How a training runs on SageMaker, beside what it trains. None of it changes the job's name."""
+"""How a training runs on SageMaker, beside what it trains. Of all this only an
+instance type with 16 GB changes the job's name: it changes the recipe."""
 
 from __future__ import annotations
 

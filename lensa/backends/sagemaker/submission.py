@@ -73,9 +73,11 @@ def check_reach(plan: TrainingPlan, options: SagemakerOptions, base: str | None)
     """Raise ConfigError if an isolated job would have to ask the hub for its base model."""
     ref = plan.config.base
     if options.network_isolation and base is None and ref.source == "hub":
+        # By the name that the job goes by: a registered base is not found under its hub id.
+        pinned = f"@{ref.revision}" if ref.revision and ref.name == ref.location else ""
         raise ConfigError(
             f"sagemaker: network_isolation is on, and the bucket is not known to have a copy of "
-            f"the base model {ref.name!r}: bring one there with: lensa mirror {ref.location}"
+            f"the base model {ref.name!r}: bring one there with: lensa mirror {ref.name}{pinned}"
         )
 
 
