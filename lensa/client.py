@@ -200,12 +200,14 @@ class Client:
         kind: Kind = "person",
         base: str | None = None,
         recursive: bool = False,
+        masks: bool = False,
         least: int = 1,
     ) -> Examined:
         """Look at photos as `train` would, and return what the coach says of them.
 
-        Nothing is uploaded or written. The result shows itself in a notebook. Raises PhotosError if
-        fewer than `least` can be read, or if there are far too many.
+        Nothing is uploaded or written. The result shows itself in a notebook. `masks` are those of
+        a masked loss. Raises PhotosError if fewer than `least` can be read, or if there are far too
+        many; ConfigError if there is nothing that makes masks.
         """
         from lensa.photos.examine import examine
         from lensa.photos.showing.progress import looking
@@ -219,6 +221,7 @@ class Client:
                 kind=kind,
                 least=least,
                 recursive=recursive,
+                masks=masks,
                 buckets=self._objects,
                 on_progress=on_progress,
             )
@@ -250,6 +253,7 @@ class Client:
                 config.resolution,
                 kind=config.kind,
                 recursive=recursive,
+                masks=config.masked_loss,
                 buckets=self._objects,
                 on_progress=on_progress,
             )

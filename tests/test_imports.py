@@ -71,9 +71,9 @@ def floor(name: str) -> int | None:
 @pytest.mark.parametrize(("name", "path"), sorted(modules("lensa").items()))
 def test_the_client_imports_downward_and_stays_light(name: str, path: Path) -> None:
     tops = {imported.split(".")[0] for imported in imports(path)}
-    # Face detectors live on arrays; they are loaded when photos are looked at, where installed.
-    looks_at_faces = name.startswith("lensa.photos.detectors.")
-    forbidden = HEAVY if looks_at_faces else HEAVY | ARRAYS
+    # Detectors and maskers live on arrays; they are loaded to look at photos, where installed.
+    looks = name.startswith(("lensa.photos.detectors.", "lensa.photos.maskers."))
+    forbidden = HEAVY if looks else HEAVY | ARRAYS
     assert not tops & forbidden, f"{name} imports the ML stack"
     assert not tops & ENTRYPOINTS, f"{name} imports an entrypoint; it starts them as processes"
     if name == "lensa":

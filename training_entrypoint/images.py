@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from PIL import Image, ImageOps
 
@@ -40,14 +41,36 @@ def read_image(path: Path, size: int) -> torch.Tensor:
     return torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)
 
 
+def has_mask(path: Path) -> bool:
+    """Whether an image has an alpha channel, which is its mask. A damaged one has none."""
+    try:
+        with Image.open(path) as file:
+            return "A" in file.getbands()
+    except OSError:
+        return False  # `read_image` says what is wrong with it
+
+
+def read_mask(path: Path, size: int) -> torch.Tensor:
+    """Return where the subject is, (1, size, size) in [0, 1]; 1 throughout without a mask."""
+    if not has_mask(path):
+        return torch.ones(1, size, size)
+    with Image.open(path) as file:
+        square = ImageOps.fit(file.getchannel("A"), (size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(square, dtype=np.float32) / 255)[None]
+
+
 @dataclass(frozen=True)
 class Latents:
-    """The latent distributions of N images: `mean` and `deviation`, (N, C, h, w) each, unscaled."""
+    """The latent distributions of N images: `mean` and `deviation`, (N, C, h, w) each, unscaled.
+
+    `masks`, (N, 1, h, w) in [0, 1], are how much of each place is the subject's.
+    """
 
     mean: torch.Tensor
     deviation: torch.Tensor
     scale: float
     shift: float
+    masks: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -58,6 +81,13 @@ class Latents:
         noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         return (mean + deviation * noise - self.shift) * self.scale
 
+    def weights(self, picks: Sequence[int], unmasked: float) -> torch.Tensor | None:
+        """Return what each place of the picked images counts, (len(picks), 1, h, w): 1 where the
+        subject is, `unmasked` where it is not. None without masks."""
+        if self.masks is None:
+            return None
+        return unmasked + (1 - unmasked) * self.masks[list(picks)]
+
 
 @torch.no_grad()
 def encode(
@@ -66,23 +96,31 @@ def encode(
     size: int,
     *,
     flip: bool = False,
+    masked: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Latents:
     """Encode image files, with their mirror images behind them if `flip`.
 
-    `check` is called before each file; it may raise.
+    `masked`: with the masks in their alpha channels. `check` is called before each file; it may
+    raise.
     """
-    means, deviations = [], []
+    means, deviations, masks = [], [], []
     for path in files:
         check()
         pixels = read_image(path, size)
-        for view in (pixels, pixels.flip(-1)) if flip else (pixels,):
+        mask = read_mask(path, size) if masked else None
+        for turned in (False, True) if flip else (False,):
+            view = pixels.flip(-1) if turned else pixels
             posterior = vae.encode(view[None].to(vae.device, vae.dtype)).latent_dist
             means.append(posterior.mean.float())
             deviations.append(posterior.std.float())
+            if mask is not None:
+                part = mask.flip(-1) if turned else mask
+                masks.append(F.adaptive_avg_pool2d(part[None], means[-1].shape[-2:]))
     return Latents(
         mean=torch.cat(means),
         deviation=torch.cat(deviations),
         scale=vae.config.scaling_factor,
         shift=vae.config.shift_factor or 0.0,
+        masks=torch.cat(masks).to(vae.device) if masked else None,
     )

@@ -17,7 +17,7 @@ from training_entrypoint.deadline import Deadline
 from training_entrypoint.dreambooth import Data, train
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
-from training_entrypoint.images import encode, image_files
+from training_entrypoint.images import encode, has_mask, image_files
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
@@ -48,6 +48,11 @@ def run(
     photos = image_files(layout.photos)
     if not photos:
         raise PhotosError(f"there are no photos in {layout.photos}.")
+    if config.masked_loss and not any(has_mask(photo) for photo in photos):
+        raise PhotosError(
+            "masked_loss is on, but none of the photos has a mask, which is an alpha channel. "
+            "Let lensa train prepare them, or leave masked_loss off."
+        )
     chosen = precision(config)
     found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
     stop.step = found[0] if found else 0
@@ -90,7 +95,14 @@ def _run(
     if config.prior_preservation:
         files = class_images(pipeline, config, layout, report, stop, deadline)
         prior = encode(pipeline.vae, files, config.resolution, check=stop.check)
-    instance = encode(pipeline.vae, photos, config.resolution, flip=config.flip, check=stop.check)
+    instance = encode(
+        pipeline.vae,
+        photos,
+        config.resolution,
+        flip=config.flip,
+        masked=config.masked_loss,
+        check=stop.check,
+    )
     trainable = Trainable(pipeline, config, DTYPES[chosen])
     validation = Validation(config, layout, report, tracker, stop, deadline)
 

@@ -30,6 +30,9 @@ def check(
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Enter folders inside the folder.")
     ] = False,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Show what lensa train --masked-loss would mask.")
+    ] = False,
     preview: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write what the model will see.")
     ] = None,
@@ -48,7 +51,9 @@ def check(
     from lensa.photos.showing.preview import write_preview, write_sheet
 
     # `Client.check` refuses any other word.
-    examined = Client().check(photos, kind=cast(Kind, kind), base=base, recursive=recursive)
+    examined = Client().check(
+        photos, kind=cast(Kind, kind), base=base, recursive=recursive, masks=masks
+    )
     written: dict[str, Any] = {}
     if preview is not None:
         paths = write_preview(examined.photo_set, preview, examined.sources)

@@ -55,6 +55,10 @@ def train(
     class_photos: Annotated[
         Path | None, typer.Option(help="Your own class images; generated if not given.")
     ] = None,
+    masked_loss: Annotated[
+        bool | None,
+        typer.Option("--masked-loss", help="Learn the subject, hardly what is around it."),
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, fp16 or bf16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     recursive: Annotated[
@@ -116,6 +120,7 @@ def train(
         class_noun=class_noun,
         train_text_encoder=text_encoder,
         prior_preservation=prior,
+        masked_loss=masked_loss,
         precision=precision,
         seed=seed,
         instance_type=instance_type,

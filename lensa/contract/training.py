@@ -53,6 +53,8 @@ class TrainingConfig(Contract):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     warmup_steps: Annotated[int, Field(ge=0, le=20_000)] = 0
     precision: Precision = "auto"
+    masked_loss: bool = False  # of the photos, by the masks that are their alpha channels
+    unmasked_weight: Annotated[float, Field(ge=0, le=1)] = 0.1  # of what is not the subject
     flip: bool = False  # mirrored photos: more variety, at the price of a parting on both sides
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

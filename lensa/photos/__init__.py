@@ -12,6 +12,7 @@ formats, colour what a file is, and what its pixels mean
 crop            which square is kept
 
 detectors       who is in the picture
+maskers         where in it the subject is
 measure         everything that the coach has to know of one photo (traits: each figure)
 coach           the judgement (rules: each finding)
 showing         the report on a terminal, as a picture, in a notebook

@@ -7,9 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from lensa.errors import PhotosError
+from lensa.errors import ConfigError, PhotosError
 from lensa.photos.coach import Report, advise
 from lensa.photos.detectors import find_detector
+from lensa.photos.maskers import Masker, find_masker
 from lensa.photos.measure import Measured, measure
 from lensa.photos.photoset import PhotoSet
 from lensa.photos.prepare import (
@@ -102,6 +103,7 @@ def examine(
     least: int = MIN_PHOTOS,
     most: int = MAX_PHOTOS,
     recursive: bool = False,
+    masks: bool = False,
     buckets: Buckets | None = None,
     on_progress: Progress | None = None,
 ) -> Examined:
@@ -113,12 +115,15 @@ def examine(
         kind: person, pet or object; changes what is looked for.
         least, most: how many photos there have to be, and may be.
         recursive: enter folders in the folder.
+        masks: tell the subject from what is around it, for a masked loss.
         buckets: how to reach S3; without it, an S3 address is refused.
         on_progress: called with how many photos are done, and how many there are.
 
     Raises:
-        PhotosError: there are too few that can be read, or too many.
+        PhotosError: there are too few that can be read, or too many, or no subject to be masked.
+        ConfigError: nothing is installed that makes masks.
     """
+    masker = _masker() if masks else None
     sources = checked(find_sources(photos, recursive=recursive, buckets=buckets), photos, most)
     detector = find_detector(kind)
 
@@ -131,8 +136,10 @@ def examine(
             taken=picture.taken,
         )
 
-    prepared = prepare_all(sources, size, look=look, on_progress=on_progress)
+    prepared = prepare_all(sources, size, look=look, masker=masker, on_progress=on_progress)
     loaded = photo_set(prepared, size, photos, least)
+    if masker is not None:
+        loaded = replace(loaded, notes=(*loaded.notes, *_unmasked(loaded)))
     report = advise(
         [one.measured for one in prepared if one.measured],
         kind=kind,
@@ -142,6 +149,29 @@ def examine(
     if detector is not None and report.detector is None:  # it is installed, but of no use here
         report = replace(report, notes=("The photos are too small to look for faces in.",))
     return Examined(loaded, report, tuple(sources))
+
+
+def _masker() -> Masker:
+    masker = find_masker()
+    if masker is None:
+        raise ConfigError(
+            "masked_loss needs to know where in each photo the subject is, and nothing that could "
+            "tell is installed: pip install 'lensa[photos]', or leave masked_loss off."
+        )
+    return masker
+
+
+def _unmasked(photos: PhotoSet) -> list[str]:
+    """Name the photos that got no mask; raise PhotosError if none got one."""
+    whole = [photo.name for photo in photos.photos if not photo.masked]
+    if len(whole) == len(photos.photos):
+        raise PhotosError(
+            "masked_loss: in none of the photos can the subject be told from what is around it. "
+            "Use photos that show it against something of another colour, or leave masked_loss off."
+        )
+    if not whole:
+        return []
+    return [f"no mask, so all of the picture counts: {', '.join(whole)}"]
 
 
 def _small(image: Image.Image) -> Image.Image:

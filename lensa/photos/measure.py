@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from PIL import Image
@@ -79,7 +79,7 @@ def measure(
         name=name,
         width=original_size[0],
         height=original_size[1],
-        faces=None if faces is None else tuple(_scaled(found, scale) for found in faces),
+        faces=None if faces is None else tuple(found.within(0, 0, scale) for found in faces),
         detector=None if detector is None else detector.name,
         taken=taken,
         blur=_blur(image, part),
@@ -115,14 +115,4 @@ def _cut(image: Image.Image, face: Face, margin: float) -> Image.Image:
             min(image.width, round(face.left + (1 + margin) * face.width)),
             min(image.height, round(face.top + (1 + margin) * face.height)),
         )
-    )
-
-
-def _scaled(face: Face, by: float) -> Face:
-    return replace(
-        face,
-        left=face.left * by,
-        top=face.top * by,
-        width=face.width * by,
-        height=face.height * by,
     )

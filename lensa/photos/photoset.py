@@ -13,17 +13,16 @@ from lensa.errors import StorageError
 
 @dataclass(frozen=True)
 class Photo:
-    """A prepared photo: a square RGB PNG of pixels alone."""
+    """A prepared photo: a square PNG of pixels alone, RGB, or RGBA if it has a mask.
+
+    The mask of its subject is the alpha channel; below it the picture is whole.
+    """
 
     name: str  # of the file that it was made from
     png: bytes = field(repr=False)
     sha256: str  # of `png`
-    box: tuple[int, int, int, int] = (
-        0,
-        0,
-        0,
-        0,
-    )  # what was kept, in pixels of the upright original
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)  # what was kept, in pixels of the original
+    masked: bool = False
 
     @property
     def side(self) -> int:

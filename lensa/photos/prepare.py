@@ -15,6 +15,7 @@ from lensa.errors import PhotosError
 from lensa.photos.crop import square
 from lensa.photos.detectors import Face
 from lensa.photos.formats import Unusable
+from lensa.photos.maskers import Masker
 from lensa.photos.measure import Measured
 from lensa.photos.photoset import Photo, PhotoSet
 from lensa.photos.reading import Picture, read_picture
@@ -85,15 +86,16 @@ def prepare_all(
     size: int,
     *,
     look: Look | None = None,
+    masker: Masker | None = None,
     on_progress: Progress | None = None,
 ) -> list[Prepared]:
     """Return what becomes of each source, in their order. Each photo is decoded once.
 
-    `look` is called from several threads, `on_progress` by the calling one.
+    `look` and `masker` are called from several threads, `on_progress` by the calling one.
     """
 
     def work(source: Source) -> Prepared:
-        return _prepared(source, size, look)
+        return _prepared(source, size, look, masker)
 
     done: list[Prepared] = []
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lensa-photos")
@@ -109,16 +111,22 @@ def prepare_all(
     return done
 
 
-def _prepared(source: Source, size: int, look: Look | None) -> Prepared:
+def _prepared(source: Source, size: int, look: Look | None, masker: Masker | None) -> Prepared:
     # A square may be half as large as it has to be: enlarged, but still a likeness.
-    enough = max(2 * size, _TO_LOOK_AT) if look else 2 * size
+    enough = max(2 * size, _TO_LOOK_AT) if look or masker else 2 * size
     try:
         picture = read_picture(source.open, source.suffix, max(32, size // 2), enough)
     except Unusable as error:
         return Prepared(source.name, reason=error.reason)
     measured = look(source.name, picture) if look else None
-    faces = (measured.faces or ()) if measured else ()
-    photo = prepare(picture.image, size, source.name, faces=faces, original_size=picture.size)
+    photo = prepare(
+        picture.image,
+        size,
+        source.name,
+        faces=measured.faces if measured else None,
+        original_size=picture.size,
+        masker=masker,
+    )
     return Prepared(source.name, photo, measured)
 
 
@@ -149,26 +157,36 @@ def prepare(
     size: int,
     name: str,
     *,
-    faces: Sequence[Face] = (),
+    faces: Sequence[Face] | None = None,
     original_size: tuple[int, int] | None = None,
+    masker: Masker | None = None,
 ) -> Photo:
     """Return the square of an RGB picture that is kept, `size` pixels a side.
 
     `faces` are in pixels of the original, whose size is `original_size` if `image` is a smaller
-    copy. It is packed as PNG: at 64 pixels, the 8 x 8 blocks of JPEG are what a model would learn.
+    copy; None: nobody looked. It is packed as PNG: at 64 pixels, the 8 x 8 blocks of JPEG are what
+    a model would learn. What `masker` makes of the square becomes its alpha channel.
     """
     width, height = original_size or image.size
-    left, top, right, bottom = square(width, height, faces)
+    left, top, right, bottom = square(width, height, faces or ())
     across, down = image.width / width, image.height / height
     box = (left * across, top * down, right * across, bottom * down)
     small = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
     pixels = Image.new("RGB", small.size)  # PNG would carry what `small.info` says
     pixels.paste(small)
+    mask = None
+    if masker is not None:
+        kept = image.resize((_TO_LOOK_AT, _TO_LOOK_AT), Image.Resampling.LANCZOS, box=box)
+        scale = _TO_LOOK_AT / (right - left)
+        inside = faces and [face.within(left, top, scale) for face in faces]
+        mask = masker.mask(kept, inside)
+        if mask is not None:
+            pixels.putalpha(mask.resize(small.size, Image.Resampling.BILINEAR))
     buffer = io.BytesIO()
     pixels.save(buffer, "PNG", compress_level=4)  # 6 takes twice the time for 1 % less
     png = buffer.getvalue()
     digest = hashlib.sha256(png).hexdigest()
-    return Photo(name, png, digest, (left, top, right, bottom))
+    return Photo(name, png, digest, (left, top, right, bottom), masked=mask is not None)
 
 
 def _too_few(given: str, usable: int, least: int, rejected: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +22,16 @@ class Face:
     turned: float | None = None
     # 128 numbers, alike for the same person. For the time of one check only: never stored anywhere.
     embedding: tuple[float, ...] | None = field(default=None, repr=False)
+
+    def within(self, left: float, top: float, scale: float) -> Face:
+        """Return it in pixels of the part that begins at (left, top), drawn `scale` as large."""
+        return replace(
+            self,
+            left=(self.left - left) * scale,
+            top=(self.top - top) * scale,
+            width=self.width * scale,
+            height=self.height * scale,
+        )
 
 
 class Detector(Protocol):

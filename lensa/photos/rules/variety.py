@@ -28,7 +28,8 @@ def variety(photos: Sequence[Measured], kind: str) -> list[Finding]:
             "same_background",
             "the background is much the same throughout",
             "the model cannot tell the subject from the place, and draws the place everywhere",
-            "take some against other backgrounds: another room, outdoors, a plain wall",
+            "take some against other backgrounds: another room, outdoors, a plain wall; "
+            "or train with --masked-loss, in Python masked_loss=True",
         ),
         _light(photos),
         _session(photos),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 from PIL import Image, ImageDraw, ImageFont
 
 from lensa.photos.coach import Report
 from lensa.photos.measure import Measured
 from lensa.photos.photoset import Photo, PhotoSet
+from lensa.photos.showing.picture import seen
 from lensa.photos.showing.words import (
     GREEN,
     SEVERITY_COLOURS,
@@ -67,8 +66,7 @@ def _draw_photo(
     report: Report,
 ) -> None:
     left, top = place
-    with Image.open(io.BytesIO(photo.png)) as picture:
-        sheet.paste(picture.resize((_CELL, _CELL), Image.Resampling.BICUBIC), place)
+    sheet.paste(seen(photo).resize((_CELL, _CELL), Image.Resampling.BICUBIC), place)
     for x, y, right, bottom in face_boxes(photo, measured):
         box = (left + x * _CELL, top + y * _CELL, left + right * _CELL, top + bottom * _CELL)
         draw.rectangle(box, outline=_BOX, width=2)

@@ -12,6 +12,7 @@ from lensa.photos.coach import Report
 from lensa.photos.measure import Measured
 from lensa.photos.photoset import Photo, PhotoSet
 from lensa.photos.showing.contact import face_boxes
+from lensa.photos.showing.picture import seen
 from lensa.photos.showing.words import (
     GREEN,
     SEVERITY_COLOURS,
@@ -72,8 +73,8 @@ def _figure(photo: Photo, measured: Measured | None, report: Report) -> str:
 
 def _thumbnail(photo: Photo) -> str:
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(photo.png)) as picture:
-        picture.resize((_CELL, _CELL), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+    small = seen(photo).resize((_CELL, _CELL), Image.Resampling.BICUBIC)
+    small.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
 
 

@@ -46,6 +46,13 @@ def some_place(rng: random.Random, background: int) -> Place:
 
 def person(rng: random.Random, place: Place, framing: str, count: int = 1) -> Image.Image:
     """A photo of her; with `count` 2 there is a second face beside hers."""
+    return person_and_mask(rng, place, framing, count)[0]
+
+
+def person_and_mask(
+    rng: random.Random, place: Place, framing: str, count: int = 1
+) -> tuple[Image.Image, Image.Image]:
+    """The same, and where she is: mode L, 255 or 0."""
     (least, most), (width, height) = {
         CLOSE_UP: ((1.0, 1.15), (300, 280)),
         UPPER_BODY: ((0.85, 1.0), (440, 480)),
@@ -53,7 +60,7 @@ def person(rng: random.Random, place: Place, framing: str, count: int = 1) -> Im
     }[framing]
     scale = rng.uniform(least, most)
     size = (round(width * scale) + 160 * (count - 1), round(height * scale))
-    photo = background(rng, place.background, size)
+    photo, mask = background(rng, place.background, size), Image.new("L", size)
     figure = _cutout(round(place.suit * 255), framing == FULL_BODY)
     figure = figure.rotate(rng.uniform(-5, 5), Image.Resampling.BICUBIC, center=(225, 200))
     figure = figure.resize(
@@ -63,8 +70,10 @@ def person(rng: random.Random, place: Place, framing: str, count: int = 1) -> Im
     middle = size[0] * rng.uniform(0.46, 0.54)
     for place_of_one in range(count):
         shift = (place_of_one - (count - 1) / 2) * 200
-        photo.paste(figure, (round(middle + shift - 225 * scale), top), figure)
-    return relit(photo, place)
+        corner = (round(middle + shift - 225 * scale), top)
+        photo.paste(figure, corner, figure)
+        mask.paste(255, corner, figure)
+    return relit(photo, place), mask
 
 
 def background(rng: random.Random, index: int, size: tuple[int, int]) -> Image.Image:
