@@ -8,7 +8,8 @@ A pack is one file; each of its tables is a style:
     negative_prompt = "colour"
     guidance_scale = 6.0
 
-`{prompt}` is where the user's words go, with the comma or space that they need.
+`{prompt}` is where the user's words go, with the comma or space that they need. Packs of one's own
+lie in the folder `styles` of LENSA_HOME; docs/styles.md says how to write one.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from pydantic import Field
 
 from lensa.contract._model import Contract
 from lensa.errors import ConfigError, NotFoundError, suggest
+from lensa.prompts.collection import Styles
 from lensa.prompts.words import check_template, fill
 
 _PACKS = Path(__file__).parent / "packs"
+_PICTURES = Path(__file__).parent / "thumbnails"
+_GIVEN = ("name", "pack", "picture")  # by where a style stands, not by what its table says
 
 
 class Style(Contract):
@@ -41,6 +45,9 @@ class Style(Contract):
     # What it wants of the sampler; None leaves that to the request.
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=50)] | None = None
+    # What the embedded base is asked for to draw its picture (mini/thumbnails.py); the picture.
+    thumbnail: Annotated[str, Field(max_length=300)] | None = None
+    picture: Path | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -60,15 +67,21 @@ class Style(Contract):
         return fill(self.prompt, prompt), self.negative_prompt
 
 
-def styles(extra: Path | None = None) -> dict[str, Style]:
-    """Return every style by name: lensa's own, then those of the packs in the folder `extra`,
-    which may replace them. Raises ConfigError, naming file and key, if a pack cannot be read."""
-    own = dict(_own())
-    if extra is None:
-        return own
-    if not extra.is_dir():
-        raise ConfigError(f"No folder with style packs at {extra}.")
-    return own | _read_folder(extra)
+def styles(extra: Path | None = None) -> Styles[Style]:
+    """Return every style by name: lensa's own, those of the user's packs in LENSA_HOME/styles, and
+    those in the folder `extra`. Later ones replace earlier ones of the same name.
+
+    Raises ConfigError, naming file and key, if a pack cannot be read.
+    """
+    found = dict(own_styles())
+    users = _users_folder()
+    if users.is_dir():
+        found |= _read_folder(users)
+    if extra is not None:
+        if not extra.is_dir():
+            raise ConfigError(f"No folder with style packs at {extra}.")
+        found |= _read_folder(extra)
+    return Styles(found)
 
 
 def style(name: str, extra: Path | None = None) -> Style:
@@ -80,15 +93,22 @@ def style(name: str, extra: Path | None = None) -> Style:
     return known[key]
 
 
+def _users_folder() -> Path:
+    from lensa.settings import load_settings
+
+    return load_settings().home_path / "styles"
+
+
 @cache
-def _own() -> dict[str, Style]:
-    return _read_folder(_PACKS)
+def own_styles() -> dict[str, Style]:
+    """Return the styles that lensa comes with, by name."""
+    return _read_folder(_PACKS, _PICTURES)
 
 
-def _read_folder(folder: Path) -> dict[str, Style]:
+def _read_folder(folder: Path, pictures: Path | None = None) -> dict[str, Style]:
     found: dict[str, Style] = {}
     for path in sorted(folder.glob("*.toml")):
-        for one in _read_pack(path):
+        for one in _read_pack(path, pictures or folder / "thumbnails"):
             if one.name in found:
                 other = found[one.name].pack
                 raise ConfigError(f"{path}: {one.name}: {other}.toml has a style of that name too.")
@@ -96,7 +116,7 @@ def _read_folder(folder: Path) -> dict[str, Style]:
     return found
 
 
-def _read_pack(path: Path) -> Iterator[Style]:
+def _read_pack(path: Path, pictures: Path) -> Iterator[Style]:
     try:
         tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -106,14 +126,19 @@ def _read_pack(path: Path) -> Iterator[Style]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {name}: a style is a table, [{name}].")
-        if given := {"name", "pack"} & table.keys():
-            raise ConfigError(
-                f"{path}: {name}: {given.pop()} is not set here; the table's name is."
-            )
+        for key in _GIVEN:
+            if key in table:
+                raise ConfigError(f"{path}: {name}: {key} is not set here; leave it out.")
+        picture = pictures / f"{name}.webp"
+        given = {
+            "label": _label(name),
+            **table,
+            "name": name,
+            "pack": path.stem,
+            "picture": picture if picture.is_file() else None,
+        }
         try:
-            yield Style.model_validate(
-                {"label": _label(name), **table, "name": name, "pack": path.stem}
-            )
+            yield Style.model_validate(given)
         except ConfigError as error:
             raise ConfigError(f"{path}: {name}: {error}") from None
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lensa.contract import GenerationRequest
 from lensa.errors import ConfigError, NotFoundError
@@ -63,6 +64,26 @@ def test_every_shipped_style(name: str) -> None:
         GenerationRequest(prompt=prompt, negative_prompt=negative, **shipped.settings)
 
 
+def test_there_are_packs_for_many_occasions() -> None:
+    curated = [each for each in styles().values() if each.pack != "mini"]
+    assert len(curated) >= 30
+    assert {each.pack for each in curated} == {
+        *("art", "documents", "portraits", "seasonal", "worlds"),
+    }
+    for name in ("linkedin-headshot", "id-photo", "fantasy", "anime", "oil-painting", "pixel-art"):
+        assert styles()[name] in curated
+    assert len({each.label for each in curated}) == len(curated)
+
+
+def test_no_style_asks_for_what_it_leaves_out() -> None:
+    # A negative prompt that repeats the prompt would work against it.
+    for each in styles().values():
+        wanted = {part.strip() for part in each.prompt.split(",")}
+        unwanted = {part.strip() for part in each.negative_prompt.split(",")} - {""}
+        assert not wanted & unwanted, each.name
+        assert bool(unwanted) == (each.pack != "mini"), each.name
+
+
 def test_a_style_is_found_however_it_is_written() -> None:
     assert style("Pencil sketch") == style("pencil_sketch") == style("pencil-sketch")
 
@@ -72,7 +93,7 @@ def test_an_unknown_style_suggests_the_nearest() -> None:
         style("watercolor")
     with pytest.raises(NotFoundError, match="Did you mean 'watercolour'"):
         style("watercolor")
-    with pytest.raises(NotFoundError, match="Known: anime, astronaut"):
+    with pytest.raises(NotFoundError, match="Known: analog-film, animated-film"):
         style("zzz")
 
 
@@ -106,6 +127,43 @@ def test_a_pack_adds_styles_and_may_replace_one(tmp_path: Path) -> None:
     assert known["neon"].label == "My neon"
     assert known["neon"].apply("")[0] == "{subject} in my neon"
     assert styles()["neon"].label == "Neon"
+
+
+def test_packs_in_the_home_folder_are_read_without_being_asked_for(isolated: Path) -> None:
+    assert "stained-glass" not in styles()
+    folder = isolated / "styles"
+    folder.mkdir()
+    pack(folder, '[stained-glass]\nprompt = "{subject}{prompt}, leaded"\n[neon]\n' + GOOD)
+    assert style("stained glass").pack == "mine"
+    assert style("neon").prompt == "{subject}{prompt}, x"
+    assert style("neon").picture is None  # ours would show something else
+
+
+def test_a_folder_given_goes_before_the_one_at_home(isolated: Path, tmp_path: Path) -> None:
+    home = isolated / "styles"
+    home.mkdir()
+    pack(home, "[a]\nlabel = 'Home'\n" + GOOD + "[b]\n" + GOOD)
+    pack(tmp_path, "[a]\nlabel = 'Given'\n" + GOOD)
+    assert (style("a", tmp_path).label, style("a").label) == ("Given", "Home")
+    assert "b" in styles(tmp_path)
+
+
+def test_a_pack_may_bring_pictures(tmp_path: Path) -> None:
+    pack(tmp_path, "[a]\n" + GOOD + "[b]\n" + GOOD)
+    (tmp_path / "thumbnails").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "thumbnails" / "a.webp")
+    assert style("a", tmp_path).picture == tmp_path / "thumbnails" / "a.webp"
+    assert style("b", tmp_path).picture is None
+
+
+def test_in_a_notebook_styles_show_their_pictures_and_inject_no_markup(tmp_path: Path) -> None:
+    pack(tmp_path, "[a]\nlabel = '<b>bold</b>'\nprompt = '{subject}{prompt} \"><i>'\n")
+    page = styles(tmp_path)._repr_html_()
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "&lt;b&gt;bold" in page
+    assert page.count("<figure") == len(styles(tmp_path))
+    assert repr(styles()).startswith(f"<{len(styles())} styles: art (")
 
 
 GOOD = 'prompt = "{subject}{prompt}, x"\n'
