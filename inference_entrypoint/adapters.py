@@ -1,24 +1,31 @@
-"""A LoRA into a pipeline, with every key accounted for.
+"""LoRAs beside the layers of a pipeline: loaded with every key accounted for, chosen for a moment,
+dropped without a trace.
 
 The libraries load what matches, draw what is missing at random, and log a line. Here the names and
-shapes that the file must have follow from the base model and the training's configuration, and the
-numbers are compared once they are in place.
+shapes that a file must have follow from the base model and the training's configuration, and its
+tensors are put in place one by one. In a layer the adapters that are in use are summed (Hu et al.
+2021, arXiv:2106.09685); those that are not cost nothing but their memory.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from peft.tuners import lora
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from inference_entrypoint.families import family_of
-from inference_entrypoint.quiet import no_bars
 from lensa.contract import TrainingConfig
-from lensa.errors import ArtifactError
+from lensa.errors import ArtifactError, NotFoundError, suggest
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER = "subject"
@@ -26,22 +33,128 @@ ADAPTER = "subject"
 Shapes = dict[str, tuple[int, ...]]
 
 
-def load_lora(pipeline: DiffusionPipeline, file: Path, config: TrainingConfig) -> None:
+@dataclass(frozen=True)
+class LowRank:
+    """What one layer is given: `alpha` / rank times up(down(x)) is added to what it puts out."""
+
+    down: Tensor  # [rank, in], of a convolution [rank, in, height, width]
+    up: Tensor  # [out, rank], of a convolution [out, rank, 1, 1]
+    alpha: float
+
+
+def load_lora(
+    pipeline: DiffusionPipeline, file: Path, config: TrainingConfig, name: str = ADAPTER
+) -> None:
     """Load a LoRA in diffusers' form beside the layers that the training put it beside.
+
+    The first adapter of a pipeline is in use from then on, further ones wait for `applied`. One of
+    the same name is dropped before.
 
     Raises ArtifactError if a key is missing, unknown or of another shape, or the scale is not
     the one that it was trained with.
     """
     compare(file.name, tensor_shapes(file), expected_shapes(pipeline, config))
-    no_bars()
-    pipeline.load_lora_weights(
-        file.parent,
-        weight_name=file.name,
-        adapter_name=ADAPTER,
-        use_safetensors=True,
-        local_files_only=True,
+    rank, alpha = config.lora_rank, config.lora_alpha or config.lora_rank
+    for part in trained_parts(config):
+        _check_scale(file, part, alpha / rank)
+    drop_lora(pipeline, name)
+    with safe_open(file, "pt") as tensors:
+        keys = sorted(tensors.keys())
+
+        def read(key: str) -> Tensor:
+            return tensors.get_tensor(key).clone()  # it may lie in the file, which may change
+
+        for part in trained_parts(config):
+            paths = [key.split(".lora_")[0] for key in keys if key.startswith(f"{part}.")]
+            layers = {
+                path.removeprefix(f"{part}."): LowRank(
+                    read(f"{path}.lora_A.weight"), read(f"{path}.lora_B.weight"), alpha
+                )
+                for path in dict.fromkeys(paths)
+            }
+            insert(pipeline, part, layers, name)
+
+
+def drop_lora(pipeline: DiffusionPipeline, name: str) -> None:
+    """Take an adapter out of the pipeline; of no effect if it is not there.
+
+    Layers that had no other one are again the base's own.
+    """
+    for part in family_of(pipeline).parts(pipeline).values():
+        for path, layer in _adapted(part):
+            # peft would put another adapter to use in its place, and train it.
+            layer._active_adapter = [other for other in layer.active_adapters if other != name]
+            layer.delete_adapter(name)
+            for leftover in (layer.use_dora, layer.use_rslora, layer.lora_bias):
+                leftover.pop(name, None)
+            if not layer.scaling:
+                part.set_submodule(path, layer.base_layer)
+        configs = getattr(part, "peft_config", {})
+        configs.pop(name, None)
+        if not configs and getattr(part, "_hf_peft_config_loaded", False):
+            del part.peft_config
+            part._hf_peft_config_loaded = False
+
+
+@contextmanager
+def applied(pipeline: DiffusionPipeline, scales: Mapping[str, float]) -> Iterator[None]:
+    """Use these adapters at these scales, and no other; afterwards all is as it was.
+
+    They are summed in the order of their names, so that the sum does not depend on who came first.
+    Raises NotFoundError if one of them is not in the pipeline.
+    """
+    layers = _all_adapted(pipeline)
+    known = {name for layer in layers for name in layer.scaling}
+    for name in scales:
+        if name not in known:
+            raise NotFoundError(f"No adapter {name!r} is loaded.{suggest(name, known)}")
+    chosen = sorted(name for name, scale in scales.items() if scale)
+    # Through attributes: `set_adapter` of peft changes which parameters require gradients.
+    before = [(layer._active_adapter, layer._disable_adapters, layer.scaling) for layer in layers]
+    try:
+        for layer in layers:
+            mine = [name for name in chosen if name in layer.scaling]
+            layer._active_adapter, layer._disable_adapters = mine, False
+            layer.scaling = {
+                **layer.scaling,
+                **{name: layer.scaling[name] * scales[name] for name in mine},
+            }
+        yield
+    finally:
+        for layer, state in zip(layers, before, strict=True):
+            layer._active_adapter, layer._disable_adapters, layer.scaling = state
+
+
+def in_use(pipeline: DiffusionPipeline) -> list[str]:
+    """Return the names of the adapters that take part in drawing, sorted."""
+    return sorted(
+        {
+            name
+            for layer in _all_adapted(pipeline)
+            if not layer.disable_adapters
+            for name in layer.active_adapters
+            if name in layer.scaling
+        }
     )
-    _check_values(pipeline, file, config)
+
+
+def insert(
+    pipeline: DiffusionPipeline, part: str, layers: Mapping[str, LowRank], name: str
+) -> None:
+    """Put an adapter beside layers of one part, by their names there.
+
+    The layers must exist and the shapes fit. No random number is drawn. What fails half-way (the
+    GPU's memory is full) is taken out again, from all parts.
+    """
+    module = family_of(pipeline).parts(pipeline)[part]
+    others = {other for layer in _all_adapted(pipeline) for other in layer.scaling} - {name}
+    using = in_use(pipeline) if others else [name]
+    try:
+        for path, given in layers.items():
+            _put(module, path, given, name, using)
+    except BaseException:
+        drop_lora(pipeline, name)
+        raise
 
 
 def expected_shapes(pipeline: DiffusionPipeline, config: TrainingConfig) -> Shapes:
@@ -50,7 +163,8 @@ def expected_shapes(pipeline: DiffusionPipeline, config: TrainingConfig) -> Shap
     shapes: Shapes = {}
     for part in trained_parts(config):
         targets = tuple("." + target for target in family.lora_targets[part])
-        for name, layer in family.parts(pipeline)[part].named_modules():
+        for name, module in family.parts(pipeline)[part].named_modules():
+            layer = module.base_layer if isinstance(module, LoraLayer) else module
             if isinstance(layer, nn.Linear) and name.endswith(targets):
                 shapes[f"{part}.{name}.lora_A.weight"] = (config.lora_rank, layer.in_features)
                 shapes[f"{part}.{name}.lora_B.weight"] = (layer.out_features, config.lora_rank)
@@ -91,28 +205,73 @@ def compare(where: str, found: Shapes, expected: Shapes) -> None:
         raise ArtifactError(f"{where} does not fit its base model: {'; '.join(problems)}.")
 
 
-def _check_values(pipeline: DiffusionPipeline, file: Path, config: TrainingConfig) -> None:
-    """Hold what is in the pipeline against what is in the file."""
-    scale = (config.lora_alpha or config.lora_rank) / config.lora_rank
-    parts = family_of(pipeline).parts(pipeline)
+def _check_scale(file: Path, part: str, scale: float) -> None:
+    """Hold the scale in the file's metadata against the one that it was trained with.
+
+    Other programs go by the metadata, and take 1 where there is none.
+    """
     with safe_open(file, "pt") as tensors:
-        for part in trained_parts(config):
-            for name, loaded in _adapter(parts[part]).items():
-                saved = tensors.get_tensor(f"{part}.{name}")
-                if not torch.equal(loaded.cpu(), saved.to(loaded.dtype)):
-                    raise ArtifactError(f"{file.name}: {part}.{name} was not loaded.")
-            for name, layer in parts[part].named_modules():
-                if isinstance(layer, LoraLayer) and abs(layer.scaling[ADAPTER] - scale) > 1e-6:
-                    raise ArtifactError(
-                        f"{file.name}: {part}.{name} is scaled by {layer.scaling[ADAPTER]:g}, "
-                        f"trained with {scale:g}: its metadata does not match the manifest."
-                    )
+        text = (tensors.metadata() or {}).get("lora_adapter_metadata", "{}")
+    try:
+        said: dict[str, Any] = json.loads(text)
+        found = float(said.get(f"{part}.lora_alpha", 1)) / float(said.get(f"{part}.r", 1))
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError):
+        raise ArtifactError(f"{file.name}: its metadata cannot be read.") from None
+    if not abs(found - scale) <= 1e-6:  # a NaN is no match either
+        raise ArtifactError(
+            f"{file.name}: {part} is scaled by {found:g}, trained with {scale:g}: "
+            "its metadata does not match the manifest."
+        )
 
 
-def _adapter(part: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the adapter's parameters under the names that they have in its file."""
-    return {
-        name.replace(f".{ADAPTER}.", "."): parameter.detach()
-        for name, parameter in part.named_parameters()
-        if f".{ADAPTER}." in name
+def _put(module: nn.Module, path: str, given: LowRank, name: str, using: list[str]) -> None:
+    """Put one layer's weights in place, frozen, in the base layer's precision."""
+    layer = module.get_submodule(path)
+    settings = {
+        "r": given.down.shape[0],
+        "lora_alpha": given.alpha,
+        "lora_dropout": 0.0,
+        "init_lora_weights": False,
+        "use_rslora": False,
+        "use_dora": False,
+        "lora_bias": False,
     }
+    with torch.device("meta"):  # peft's layers begin with random numbers, the global generator's
+        if isinstance(layer, LoraLayer):
+            kept = {parameter: parameter.requires_grad for parameter in layer.parameters()}
+            layer.update_layer(name, **settings)
+            for parameter, flag in kept.items():
+                parameter.requires_grad_(flag)
+        else:
+            kind = lora.Conv2d if isinstance(layer, nn.Conv2d) else lora.Linear
+            base, layer = layer, kind(layer, name, **settings)
+            layer.train(base.training)
+            layer._active_adapter = list(using)
+            module.set_submodule(path, layer)
+    like = layer.base_layer.weight
+    for side, tensor in ((layer.lora_A, given.down), (layer.lora_B, given.up)):
+        value = tensor.to(like.device, like.dtype).contiguous()
+        side[name].weight = nn.Parameter(value, requires_grad=False)
+
+
+def _adapted(module: nn.Module) -> list[tuple[str, LoraLayer]]:
+    """Return the layers with adapters beside them, by name.
+
+    It runs for every request, and does not look into them: with many adapters most modules of a
+    network are theirs.
+    """
+    found: list[tuple[str, LoraLayer]] = []
+    waiting = [("", module)]
+    while waiting:
+        path, parent = waiting.pop()
+        for name, child in parent._modules.items():
+            if isinstance(child, LoraLayer):
+                found.append((path + name, child))
+            elif child is not None and child._modules:
+                waiting.append((f"{path}{name}.", child))
+    return found
+
+
+def _all_adapted(pipeline: DiffusionPipeline) -> list[LoraLayer]:
+    parts = family_of(pipeline).parts(pipeline).values()
+    return [layer for part in parts for _, layer in _adapted(part)]

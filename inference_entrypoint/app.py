@@ -22,9 +22,11 @@ from starlette.routing import Route
 
 from inference_entrypoint.worker import Abandoned, Check, QueueFull, Worker
 from lensa.contract import GenerationRequest
+from lensa.contract.generation import MAX_IMAGE
 from lensa.errors import LensaError, UserError
 
-MAX_BODY = 1_000_000  # bytes; a request is a prompt and a few numbers
+MAX_BODY = MAX_IMAGE + 100_000  # bytes; a request is a picture, a prompt and a few numbers
+_PATIENCE = 3  # times as much is still read, to be polite
 QUEUE = 16  # requests; at a second each, the last one waits as long as people do
 
 _KINDS = {
@@ -161,16 +163,25 @@ async def _invoke(engine: Engine, request: Request) -> Response:
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, or refuse it as soon as it is known to be too long."""
+    """Return the body, or refuse it.
+
+    One that is a little too long is read to its end and dropped: whose connection closes while it
+    still writes never gets to read why. One that is far too long is not listened to.
+    """
     too_long = HTTPException(413, f"the request is longer than {MAX_BODY:,} bytes.")
+    enough = HTTPException(413, too_long.detail, {"Connection": "close"})
     declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > MAX_BODY:
-        raise too_long
-    body = bytearray()
+    if declared.isdigit() and int(declared) > _PATIENCE * MAX_BODY:
+        raise enough
+    body, length = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise too_long
+        length += len(chunk)
+        if length > _PATIENCE * MAX_BODY:
+            raise enough
+        if length <= MAX_BODY:
+            body += chunk
+    if length > MAX_BODY:
+        raise too_long
     return bytes(body)
 
 

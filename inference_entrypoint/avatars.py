@@ -7,14 +7,17 @@ the folders `unet/` and `text_encoder/`. Nothing is written into it: it may be r
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderTiny, DiffusionPipeline
 
 from inference_entrypoint.adapters import (
+    ADAPTER,
     LORA_FILE,
     compare,
     load_lora,
@@ -24,9 +27,47 @@ from inference_entrypoint.adapters import (
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.expand import MagicPrompt, load_expander
 from inference_entrypoint.families import Device, family_of
+from inference_entrypoint.few_step import FEW_STEP, load_accelerator
 from inference_entrypoint.generate import OnStep, Result, generate
-from lensa.contract import MANIFEST, AvatarManifest, GenerationRequest
+from inference_entrypoint.safety import SafetyChecker, load_checker
+from inference_entrypoint.tiny_decoder import decoding_with, load_tiny_decoder
+from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, GenerationRequest
+from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
+
+
+@dataclass
+class Base:
+    """A loaded base model, and what comes with it once it is asked for: gigabytes that many never
+    use."""
+
+    ref: BaseModelRef
+    pipeline: DiffusionPipeline
+    folder: Path | None = None  # a mirror, which may hold the safety checker too
+    _accelerated: FewStep | None = None
+
+    @cached_property
+    def expander(self) -> MagicPrompt | None:
+        return load_expander(self.ref.expander)
+
+    @cached_property
+    def tiny_decoder(self) -> AutoencoderTiny:
+        return load_tiny_decoder(device=self.pipeline.device, dtype=self.pipeline.dtype)
+
+    def accelerate(self, name: FewStep) -> None:
+        """Load the LoRA for few steps, unless it is the one that is there."""
+        if self._accelerated != name:
+            load_accelerator(self.pipeline, name)
+            self._accelerated = name
+
+    @cached_property
+    def checker(self) -> SafetyChecker | None:
+        mirrored = self.folder and self.folder / "safety_checker"
+        return load_checker(
+            str(mirrored) if mirrored and mirrored.is_dir() else self.ref.safety_checker,
+            device=self.pipeline.device,
+            dtype=self.pipeline.dtype,
+        )
 
 
 @dataclass
@@ -34,27 +75,72 @@ class Avatar:
     """A loaded avatar."""
 
     manifest: AvatarManifest
-    pipeline: DiffusionPipeline
+    base: Base
+    adapter: str | None = None  # its name among others in the pipeline; None: it is alone there
 
     @property
     def name(self) -> str:
         return self.manifest.avatar
 
-    @cached_property
-    def expander(self) -> MagicPrompt | None:
-        """Loaded when it is first asked for: half a gigabyte that many never use."""
-        return load_expander(self.manifest.config.base.expander)
+    @property
+    def pipeline(self) -> DiffusionPipeline:
+        return self.base.pipeline
 
     def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Result:
-        """Return the images of a request. Raises as `generate` does, and as `load_expander`."""
-        return generate(
-            self.pipeline,
-            request.suited_to(self.manifest.config.base),
-            subject=self.manifest.config.subject,
-            class_noun=self.manifest.config.class_noun,
-            expander=self.expander if request.expand else None,
-            on_step=on_step,
+        """Return the images of a request. Raises as `generate` does, as `load_expander` and
+        `load_checker`, and ConfigError if another avatar is meant."""
+        config = self.manifest.config
+        adapters = self._adapters(request)
+        if request.few_step is not None:
+            own = {ADAPTER: request.adapter_scale} if config.method == "lora" else {}
+            self.base.accelerate(request.few_step)
+            adapters = {**(own if adapters is None else adapters), FEW_STEP: 1.0}
+        decoding = (
+            decoding_with(self.pipeline, self.base.tiny_decoder)
+            if request.tiny_decoder
+            else nullcontext()
         )
+        with decoding:
+            return generate(
+                self.pipeline,
+                request.suited_to(config.base),
+                subject=config.subject,
+                class_noun=config.class_noun,
+                expander=self.base.expander if request.expand else None,
+                checker=self._checker(request),
+                adapters=adapters,
+                on_step=on_step,
+            )
+
+    def _adapters(self, request: GenerationRequest) -> dict[str, float] | None:
+        if request.avatar not in (None, self.name):
+            raise ConfigError(
+                f"generation: avatar = {request.avatar!r}, and this is {self.name!r}: "
+                "leave avatar out, or ask the endpoint that has the other one."
+            )
+        if self.adapter is not None:
+            return {self.adapter: request.adapter_scale, **request.blend}
+        if request.blend:
+            raise ConfigError(
+                f"generation: blend names {', '.join(request.blend)}, and {self.name!r} is alone "
+                "here: leave blend out, or serve these avatars together."
+            )
+        return None
+
+    def _checker(self, request: GenerationRequest) -> SafetyChecker | None:
+        """On for people where the base has one, unless the request says otherwise."""
+        wanted = request.safety
+        if wanted is None:
+            known = self.base.ref.safety_checker is not None
+            wanted = known and self.manifest.config.kind == "person"
+        if not wanted:
+            return None
+        if self.base.checker is None:
+            raise ConfigError(
+                f"generation: safety is true, but base {self.base.ref.name} has no safety "
+                "checker: leave safety out, or set it to false."
+            )
+        return self.base.checker
 
 
 def load_avatar(
@@ -71,26 +157,37 @@ def load_avatar(
     """
     manifest = read_manifest(model_dir)
     verify_files(model_dir, manifest)
-    base = manifest.config.base
-    if base.source == "hub":  # the commit it was trained on, whatever "main" is by now
-        base = base.model_copy(update={"revision": manifest.base_revision})
-    revision = base_revision(base, override)
+    ref = pinned_base(manifest)
+    revision = base_revision(ref, override)
     if revision != manifest.base_revision:
         raise ArtifactError(
-            f"Avatar {manifest.avatar} was trained on {base.name} at revision "
+            f"Avatar {manifest.avatar} was trained on {ref.name} at revision "
             f"{manifest.base_revision}, and this is {revision}: it would draw someone else. "
             "Give it the base it was trained on, or train it again."
         )
     own_device, own_dtype = best_device()
     device, dtype = device or own_device, dtype or own_dtype
-    pipeline = load_base(base, device=device, dtype=dtype, override=override)
+    pipeline = load_base(ref, device=device, dtype=dtype, override=override)
     if manifest.config.method == "lora":
-        load_lora(pipeline, _listed(model_dir, manifest, LORA_FILE), manifest.config)
+        load_lora(pipeline, listed(model_dir, manifest, LORA_FILE), manifest.config)
     else:
         _load_full(pipeline, model_dir, manifest, device=device, dtype=dtype)
+    freeze(pipeline)
+    return Avatar(manifest, Base(ref, pipeline, override))
+
+
+def pinned_base(manifest: AvatarManifest) -> BaseModelRef:
+    """Return the base of an avatar: the commit it was trained on, whatever "main" is by now."""
+    base = manifest.config.base
+    if base.source != "hub":
+        return base
+    return base.model_copy(update={"revision": manifest.base_revision})
+
+
+def freeze(pipeline: DiffusionPipeline) -> None:
+    """Nothing in this pipeline is trained."""
     for part in family_of(pipeline).parts(pipeline).values():
         part.requires_grad_(False)
-    return Avatar(manifest, pipeline)
 
 
 def best_device() -> tuple[torch.device, torch.dtype]:
@@ -119,9 +216,16 @@ def read_manifest(model_dir: Path) -> AvatarManifest:
     return manifest
 
 
-def verify_files(model_dir: Path, manifest: AvatarManifest) -> None:
-    """Hold every file against its size and sha256. Raises ArtifactError naming the file."""
+def verify_files(
+    model_dir: Path, manifest: AvatarManifest, only: Collection[str] | None = None
+) -> None:
+    """Hold every file, or those at some paths, against its size and sha256.
+
+    Raises ArtifactError naming the file.
+    """
     for record in manifest.files:
+        if only is not None and record.path not in only:
+            continue
         path = model_dir / record.path
         try:
             size = path.stat().st_size
@@ -143,7 +247,7 @@ def verify_files(model_dir: Path, manifest: AvatarManifest) -> None:
             )
 
 
-def _listed(model_dir: Path, manifest: AvatarManifest, path: str) -> Path:
+def listed(model_dir: Path, manifest: AvatarManifest, path: str) -> Path:
     """Return a file that the manifest vouches for; others are never loaded."""
     if path not in {record.path for record in manifest.files}:
         raise ArtifactError(f"Avatar {manifest.avatar} has no {path} in its manifest.")
@@ -161,7 +265,7 @@ def _load_full(
     """Put the trained networks in the place of the base's."""
     family = family_of(pipeline)
     for part in trained_parts(manifest.config):
-        _listed(model_dir, manifest, f"{part}/config.json")
+        listed(model_dir, manifest, f"{part}/config.json")
         names = [r.path for r in manifest.files if r.path.startswith(f"{part}/")]
         found = {
             name: shape

@@ -1,7 +1,8 @@
 """MagicPrompt: a GPT-2 that learned from millions of image prompts goes on writing the user's.
 
 `Gustavosta/MagicPrompt-Stable-Diffusion` from the hub, a small one of the same class from the
-package `lensa_mini`, or a random one made by code. The user's words stay in front, untouched.
+package `lensa_mini`, or a random one made by code. The user's words stay in front, untouched; what
+is written behind them holds no syntax and nothing of `blocklist`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,19 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
+from inference_entrypoint.blocklist import blocked
 from inference_entrypoint.hub import hub_errors
+from inference_entrypoint.noise import generator_of
 from inference_entrypoint.quiet import no_bars
-from lensa.errors import BaseModelError
+from lensa.contract.emphasis import plain
+from lensa.errors import BaseModelError, ConfigError
 
-MAX_NEW_TOKENS = 48  # with a prompt of ordinary length, as much as CLIP's 77 tokens hold
+MAX_NEW_TOKENS = 48  # about six phrases
 TEMPERATURE, TOP_K = 0.9, 50
+ROUNDS = 4  # in which `variants` looks for different ones
 
+# Weights as "::5" and switches as "--ar 16:9", which other programs read out of a prompt.
+_SWITCH = re.compile(r"(?<!\d):+\s*-?\d[\d.]*|--\w+(?:\s+\d[\d.:]*)?")
 _ODD = re.compile(r"[^A-Za-z0-9À-ÖØ-öø-ÿ ,.'&/+-]+")  # brackets and pipes are prompt syntax to some
 
 
@@ -90,11 +97,28 @@ class MagicPrompt:
         All prompts run as one batch; what follows prompt i depends on (prompts[i], seeds[i]) alone,
         up to the rounding of float32.
         """
-        written = self._sample(list(prompts), list(seeds))
+        written = self._sample([_said(prompt) for prompt in prompts], list(seeds))
         return [
             prompt + tidy(prompt, self.tokenizer.decode(tokens, skip_special_tokens=True), ended)
             for prompt, (tokens, ended) in zip(prompts, written, strict=True)
         ]
+
+    def variants(self, prompt: str, n: int, seed: int) -> list[str]:
+        """Return at most `n` (1 or more) expansions of one prompt, all different.
+
+        Fewer where the model does not come up with more; the prompt as it is where it comes up with
+        nothing. They depend on (prompt, n, seed) alone.
+        """
+        found: dict[str, None] = {}  # a set that keeps its order
+        for attempt in range(ROUNDS):
+            missing = n - len(found)
+            if missing <= 0:
+                break
+            indices = range(attempt * n, attempt * n + missing)
+            seeds = [generator_of(seed, i, "variant").initial_seed() for i in indices]
+            written = self.expand([prompt] * missing, seeds)
+            found.update(dict.fromkeys(text for text in written if text != prompt))
+        return list(found) or [prompt]
 
     @torch.no_grad()
     def _sample(self, prompts: list[str], seeds: list[int]) -> list[tuple[list[int], bool]]:
@@ -154,21 +178,22 @@ def _draw(logits: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
 
 
 def tidy(prompt: str, written: str, ended: bool) -> str:
-    """Return what may follow the prompt: whole phrases, each once, without odd characters.
+    """Return what may follow the prompt: whole phrases, each once, without odd characters, and none
+    that is blocked.
 
     `ended` tells that the model stopped by itself; otherwise the last phrase is a torso.
     """
     line = written.split("\n")[0]
-    line = _ODD.sub(" ", line)
+    line = _ODD.sub(" ", _SWITCH.sub(" ", line))
     if line[:1].isalnum():  # it goes on with the user's last word, which is not ours to change
         line = line[len(re.match(r"[^ ,.]*", line).group()) :]  # type: ignore[union-attr]
     phrases = [" ".join(phrase.split()).strip(" .'&/+-") for phrase in line.split(",")]
     if not ended:
         phrases = phrases[:-1]
-    known = {phrase.strip().casefold() for phrase in prompt.split(",")}
+    known = {phrase.strip().casefold() for phrase in _said(prompt).split(",")}
     kept: list[str] = []
     for phrase in phrases:
-        if phrase and phrase.casefold() not in known:
+        if phrase and phrase.casefold() not in known and not blocked(phrase):
             known.add(phrase.casefold())
             kept.append(phrase)
     if not kept:
@@ -179,3 +204,11 @@ def tidy(prompt: str, written: str, ended: bool) -> str:
     elif not prompt or prompt.endswith(" "):
         joint = ""
     return joint + ", ".join(kept)
+
+
+def _said(prompt: str) -> str:
+    """Return the prompt without the syntax of emphasis, which the model was never taught."""
+    try:
+        return plain(prompt)
+    except ConfigError:  # whoever encodes it will say what is wrong
+        return prompt

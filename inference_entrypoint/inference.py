@@ -18,8 +18,9 @@ from PIL import Image
 
 from inference_entrypoint.avatars import Avatar, load_avatar
 from inference_entrypoint.encode import encode, parameters, read_parameters
-from inference_entrypoint.generate import OnStep
-from lensa.contract import GeneratedImage, GenerationRequest, GenerationResponse, Layout
+from inference_entrypoint.generate import OnStep, Result
+from inference_entrypoint.library import Library
+from lensa.contract import MANIFEST, GeneratedImage, GenerationRequest, GenerationResponse, Layout
 from lensa.contract.generation import ImageFormat
 from lensa.errors import ConfigError, LensaError
 
@@ -34,10 +35,20 @@ IMAGE_TYPES: dict[str, ImageFormat] = {
 BASE_CHANNEL = Path("additional-model-data-sources") / "base"
 
 
-def model_fn(model_dir: str, context: Any = None) -> Avatar:
-    """Load the avatar of a model folder. Raises ArtifactError, BaseModelError."""
-    mirror = Layout.here().root / BASE_CHANNEL
-    return load_avatar(Path(model_dir), override=mirror if mirror.is_dir() else None)
+def model_fn(model_dir: str, context: Any = None) -> Avatar | Library:
+    """Load the avatar of a model folder, or take in all that are in folders of it.
+
+    Raises ArtifactError, BaseModelError.
+    """
+    mirror, folder = Layout.here().root / BASE_CHANNEL, Path(model_dir)
+    override = mirror if mirror.is_dir() else None
+    found = sorted(folder.glob(f"*/{MANIFEST}"))
+    if (folder / MANIFEST).is_file() or not found:
+        return load_avatar(folder, override=override)
+    library = Library(override=override)
+    for manifest in found:
+        library.add(manifest.parent)
+    return library
 
 
 def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -> GenerationRequest:
@@ -48,7 +59,7 @@ def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -
 
 
 def predict_fn(
-    request: GenerationRequest, model: Avatar, context: Any = None
+    request: GenerationRequest, model: Avatar | Library, context: Any = None
 ) -> GenerationResponse:
     """Draw. Raises ConfigError or BaseModelError for what the request has to change."""
     return answer(request, model)
@@ -71,7 +82,7 @@ def output_fn(response: GenerationResponse, accept: str = JSON, context: Any = N
 
 
 def answer(
-    request: GenerationRequest, model: Avatar, on_step: OnStep | None = None
+    request: GenerationRequest, model: Avatar | Library, on_step: OnStep | None = None
 ) -> GenerationResponse:
     """`predict_fn` with progress. AWS's image counts the parameters of the handlers: three."""
     start = time.monotonic()
@@ -80,27 +91,33 @@ def answer(
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         raise LensaError(
-            "The GPU's memory does not hold this request: ask for smaller images, or fewer."
+            "The GPU's memory does not hold a single image of this size: ask for smaller ones."
         ) from None
     images = tuple(
         GeneratedImage(
             data=base64.b64encode(
-                encode(image, request.format, parameters(result, position, avatar=model.name))
+                encode(image, request.format, _description(result, position, model))
             ).decode(),
             format=request.format,
             prompt=result.prompts[position],
-            seed=result.seed,
+            seed=result.seeds[position],
             index=result.indices[position],
+            unsafe=result.unsafe[position],
         )
         for position, image in enumerate(result.images)
     )
     return GenerationResponse(
-        avatar=model.name,
+        avatar=result.request.avatar or model.name,
         request=result.request,
         images=images,
         warnings=tuple(result.warnings),
         seconds=round(time.monotonic() - start, 3),
     )
+
+
+def _description(result: Result, position: int, model: Avatar | Library) -> str:
+    drawn = result.request.avatar or model.name
+    return parameters(result, position, avatar=drawn, model=model.base.ref.name)
 
 
 def negotiate(request: GenerationRequest, accept: str) -> ImageFormat | None:

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 
-def generator_of(seed: int, index: int) -> torch.Generator:
-    """Return image i's own random numbers: on the CPU, the same for every device."""
-    digest = hashlib.sha256(f"lensa image {seed} {index}".encode()).digest()
+def generator_of(seed: int, index: int, purpose: str = "image") -> torch.Generator:
+    """Return image i's own random numbers: on the CPU, the same for every device.
+
+    Each purpose has its own: what is drawn into an image is not made of the image's noise.
+    """
+    digest = hashlib.sha256(f"lensa {purpose} {seed} {index}".encode()).digest()
     # The Mersenne twister of torch takes 32 bits of a seed and drops the rest.
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
-from lensa.contract.prompts import joined
+from lensa.contract.prompts import joined, with_subject
 
 _ARTICLE = r"(?:\b(?:a|an|the|my|his|her|their|this|that|one)\s+)"
 
 
-def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = True) -> str:
+@dataclass(frozen=True)
+class Placed:
+    """A prompt with the subject in it, and what the user should know about that."""
+
+    prompt: str
+    warnings: list[str] = field(default_factory=list)
+
+
+def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = True) -> Placed:
     """Return the prompt with the subject in it.
 
-    `subject` is "token noun", as in "ohwx person". `{subject}` becomes that, and `{class_noun}`
-    the noun. A prompt that names neither `{subject}` nor the token gets "a photo of ohwx person" in
-    front. With `named=False` the token stays out: `{subject}` becomes "a person".
+    `subject` is "token noun", as in "ohwx person". `{subject}` and the word "me" become that;
+    `{class_noun}` becomes the noun. A prompt that names it in neither way, nor by the token, gets
+    "a photo of ohwx person" in front, and a warning unless it went on from there, as "wearing a
+    hat" does. With `named=False` the token stays out: these become "a person".
     """
     prompt = clean(prompt).replace("{class_noun}", class_noun)
+    token = re.escape(subject.split()[0])
+    if named and re.search(rf"(?<!\w){token}(?!\w)", prompt, re.IGNORECASE):
+        # As an image tells it: what it is made of again is to be the same, to the last "me".
+        return Placed(prompt.replace("{subject}", subject))
+    prompt = with_subject(prompt)
     if not named:
-        return _anyone(prompt or "a photo of {subject}", class_noun)
+        return Placed(_anyone(prompt or "a photo of {subject}", class_noun))
     if "{subject}" in prompt:
-        return prompt.replace("{subject}", subject)
-    token = subject.split()[0]
-    if re.search(rf"(?<!\w){re.escape(token)}(?!\w)", prompt, re.IGNORECASE):
-        return prompt
+        return Placed(prompt.replace("{subject}", subject))
+    opening = f"a photo of {subject}"
     if not prompt:
-        return f"a photo of {subject}"
-    return f"a photo of {subject}{joined(prompt)}"
+        return Placed(opening)
+    behind = joined(prompt)
+    if not behind.startswith(","):
+        return Placed(opening + behind)
+    warning = (
+        f"prompt: it did not name the subject, so '{opening}' was put in front: "
+        "write {subject}, or me."
+    )
+    return Placed(opening + behind, [warning])
 
 
 def clean(text: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lensa.job import TrainingJob as TrainingJob
     from lensa.photos.examine import Examined
     from lensa.photos.sources import PhotoInput
+    from lensa.prompts.styles import styles as styles
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOMES = {
     "TrainingError": "lensa.errors",
     "TrainingJob": "lensa.job",
     "UserError": "lensa.errors",
+    "styles": "lensa.prompts.styles",
 }
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "avatars",
     "check",
     "jobs",
+    "styles",
     "train",
 ]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lensa.contract import BASES, BaseModelRef
+from lensa.contract.bases import SAFETY_CHECKER
 from lensa.contract.families import family_of_index, family_of_tensors
 from lensa.errors import BaseModelError, suggest
 
@@ -40,7 +41,11 @@ def resolve_base(name: str) -> BaseModelRef:
     location, _, revision = name.partition("@")
     if _HUB_ID.fullmatch(location):
         base = BaseModelRef(
-            name=location, source="hub", location=location, revision=revision or None
+            name=location,
+            source="hub",
+            location=location,
+            revision=revision or None,
+            safety_checker=SAFETY_CHECKER,
         )
         return _asked(base)
     raise BaseModelError(
@@ -63,6 +68,7 @@ def _folder(path: Path) -> BaseModelRef:
         source="folder",
         location=str(path),
         family=family,
+        safety_checker=str(checker) if (checker := path / "safety_checker").is_dir() else None,
         **({"resolution": resolution} if resolution else {}),
     )
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lensa.backends.base import Server
-from lensa.contract.generation import GenerationRequest, GenerationResponse
+from lensa.contract.generation import MAX_IMAGE, GenerationRequest, GenerationResponse
+from lensa.contract.prompts import with_subject
 from lensa.errors import ConfigError, EndpointBusy, EndpointError
 from lensa.gallery import Gallery
+
+if TYPE_CHECKING:
+    from lensa.like import Source
 
 _BUSY_TRIES = 8
 _SECONDS = 600.0  # eight images of a full-size model on a CPU take minutes
@@ -24,9 +31,11 @@ class Endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
     """
 
-    def __init__(self, avatar: str, server: Server) -> None:
+    def __init__(self, avatar: str, server: Server, *, name: str | None = None) -> None:
+        """`name` is the subject's own: in a prompt it stands for the subject."""
         self.avatar = avatar
         self._server = server
+        self._name = name
 
     @property
     def url(self) -> str:
@@ -38,7 +47,16 @@ class Endpoint:
         `style` names a style pack. Raises ConfigError for what has to be changed in the request,
         NotFoundError for an unknown style, EndpointError if the endpoint fails.
         """
-        response = self.send(make_request(prompt, style=style, **fields))
+        response = self.send(make_request(prompt, style=style, name=self._name, **fields))
+        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+
+    def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
+        """Make an image again: `source` is a file that lensa wrote, or one opened.
+
+        `image` is the picture that it was begun with, if it was. `changes` are fields of
+        GenerationRequest that are to differ. Raises ConfigError if the file holds no parameters.
+        """
+        response = self.send(request_again(source, image=image, **changes))
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
@@ -87,8 +105,17 @@ class Endpoint:
         return f"<Endpoint of {self.avatar} at {self.url}>"
 
 
-def make_request(prompt: str, *, style: str | None = None, **fields: Any) -> GenerationRequest:
-    """Return the request for a prompt, with a style's words around it."""
+def make_request(
+    prompt: str, *, style: str | None = None, name: str | None = None, **fields: Any
+) -> GenerationRequest:
+    """Return the request for a prompt, with a style's words around it.
+
+    `name` is the subject's own; where the prompt says it, the subject is meant. `image` may be a
+    file, a picture or its bytes.
+    """
+    prompt = with_subject(prompt, [] if name is None else [name])
+    if fields.get("image") is not None:
+        fields["image"] = packed(fields["image"])
     if style is not None:
         from lensa.prompts.styles import style as find_style
 
@@ -97,6 +124,41 @@ def make_request(prompt: str, *, style: str | None = None, **fields: Any) -> Gen
         parts = [part for part in (fields.get("negative_prompt", ""), negative) if part]
         fields = {**chosen.settings, **fields, "negative_prompt": ", ".join(parts)}
     return GenerationRequest(prompt=prompt, **fields)
+
+
+def request_again(source: Source, *, image: Any = None, **changes: Any) -> GenerationRequest:
+    """Return the request that makes an image again, for whatever avatar gets it.
+
+    The prompt is taken as the text encoder saw it: nothing is put into it once more.
+    """
+    from lensa.like import request_like
+
+    found = request_like(source, image=image).model_dump(exclude_unset=True)
+    return GenerationRequest(**{**found, "avatar": None, **changes})
+
+
+def packed(image: Any) -> str:
+    """Return a picture to begin with as base64: a path, bytes, or a PIL image (sent as PNG).
+
+    Raises ConfigError if the file cannot be read or is too large to be sent.
+    """
+    if isinstance(image, str | Path):
+        path = Path(image)
+        try:
+            image = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    elif not isinstance(image, bytes):
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, "PNG")
+        image = stream.getvalue()
+    text = base64.b64encode(image).decode()
+    if len(text) > MAX_IMAGE:
+        raise ConfigError(
+            f"generation: the image has {len(image) / 1e6:.1f} MB, and {MAX_IMAGE * 3 / 4e6:.0f} "
+            "are the most: save it smaller, or as JPEG."
+        )
+    return text
 
 
 def _refusal(error: urllib.error.HTTPError) -> EndpointError | ConfigError:

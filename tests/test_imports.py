@@ -30,6 +30,8 @@ FLOORS = [
         "lensa.job",
         "lensa.endpoint",
         "lensa.gallery",
+        "lensa.id_photo",
+        "lensa.like",
         "lensa.display",
         "lensa.consent",
     ],

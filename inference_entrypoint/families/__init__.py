@@ -100,9 +100,16 @@ class Family(Protocol):
         generators: list[torch.Generator],
         steps: int,
         guidance_scale: float,
+        guided: float = 1.0,
+        start: Tensor | None = None,
+        strength: float = 1.0,
         on_step: Any = None,
     ) -> Tensor:
-        """Return the latents [n, channels, rows, columns] at the end of the schedule."""
+        """Return the latents [n, channels, rows, columns] at the end of the schedule, float32.
+
+        The first `guided` share of the steps is guided, by `negatives`. With `start`, latents of
+        the same shape, only the last `strength` share of the schedule is walked, from there.
+        """
         ...
 
     def decode(self, pipeline: DiffusionPipeline, latents: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from diffusers import (
@@ -17,6 +18,8 @@ from diffusers import (
 )
 from torch import Tensor, nn
 from transformers import CLIPTextModel
+
+from inference_entrypoint.samplers import begin_at
 
 # None of these is wanted here; left alone, they are gigabytes more to download.
 WITHOUT = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
@@ -161,31 +164,44 @@ class StableDiffusion:
         generators: list[torch.Generator],
         steps: int,
         guidance_scale: float,
+        guided: float = 1.0,
+        start: Tensor | None = None,
+        strength: float = 1.0,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
+        unet = pipeline.unet
         # While an adapter trains, the UNet's last parameters are the adapter's: its own dtype is
         # that of the first convolution.
-        dtype = pipeline.unet.conv_in.weight.dtype
-        worker = self._borrow(pipeline, scheduler)
-        rows, columns = noise.shape[-2:]
-
-        def step_end(_: Any, index: int, __: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        dtype, device = unet.conv_in.weight.dtype, unet.conv_in.weight.device
+        scheduler.set_timesteps(steps, device=device)
+        timesteps = scheduler.timesteps
+        noise = noise.to(device)  # float32 throughout: what a step adds up is not to be rounded
+        if start is None:
+            latents = noise * scheduler.init_noise_sigma
+        else:
+            timesteps = begin_at(scheduler, steps, strength)
+            latents = scheduler.add_noise(start.to(noise), noise, timesteps[:1].repeat(len(noise)))
+        with_guidance = round(guided * len(timesteps)) if negatives is not None else 0
+        both = prompts if negatives is None else torch.cat([negatives, prompts])
+        both, prompts = both.to(device, dtype), prompts.to(device, dtype)
+        takes = inspect.signature(scheduler.step).parameters
+        extra = {"generator": generators} if "generator" in takes else {}
+        for index, timestep in enumerate(timesteps):
+            is_guided = index < with_guidance
+            given = scheduler.scale_model_input(latents, timestep).to(dtype)
+            predicted = unet(
+                torch.cat([given, given]) if is_guided else given,
+                timestep,
+                encoder_hidden_states=both if is_guided else prompts,
+                return_dict=False,
+            )[0].float()
+            if is_guided:
+                away, toward = predicted.chunk(2)
+                predicted = away + guidance_scale * (toward - away)
+            latents = scheduler.step(predicted, timestep, latents, return_dict=False, **extra)[0]
             if on_step is not None:
-                on_step(index + 1, worker.num_timesteps)
-            return tensors
-
-        return worker(
-            prompt_embeds=prompts.to(dtype),
-            negative_prompt_embeds=None if negatives is None else negatives.to(dtype),
-            latents=noise.to(dtype),
-            generator=generators,
-            width=columns * pipeline.vae_scale_factor,
-            height=rows * pipeline.vae_scale_factor,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-            output_type="latent",
-            callback_on_step_end=step_end,
-        ).images
+                on_step(index + 1, len(timesteps))
+        return latents
 
     def decode(self, pipeline: DiffusionPipeline, latents: Tensor) -> Tensor:
         vae = pipeline.vae
@@ -197,17 +213,6 @@ class StableDiffusion:
             vae.to(torch.float32)
             return self.decode(pipeline, latents)
         return images
-
-    def _borrow(
-        self, pipeline: DiffusionPipeline, scheduler: SchedulerMixin
-    ) -> StableDiffusionPipeline:
-        """Return a pipeline of the same networks whose scheduler and settings are its own."""
-        # The constructor edits the settings of a scheduler that it does not like.
-        parts = {**pipeline.components, **WITHOUT, "scheduler": None}
-        worker = StableDiffusionPipeline(**parts)
-        worker.scheduler = scheduler
-        worker.set_progress_bar_config(disable=True)
-        return worker
 
 
 def _limit(pipeline: DiffusionPipeline) -> int:

@@ -1,15 +1,15 @@
-"""`lensa avatars`, `lensa generate`, `lensa deploy`, `lensa styles`."""
+"""`lensa avatars`, `lensa deploy`, `lensa styles`."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lensa.cli.output import Json, Settings, emit, fields, table, told
+from lensa.cli.output import Json, emit, table, told
 from lensa.cli.place import with_client
+from lensa.cli.styles import styles
 from lensa.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ AvatarName = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command()(avatars)
-    app.command()(generate)
     app.command()(deploy)
     app.command()(styles)
 
@@ -65,64 +64,6 @@ def avatars(client: Client, json: Json = False) -> None:
 
 @told
 @with_client
-def generate(
-    client: Client,
-    avatar: AvatarName,
-    prompt: Annotated[
-        str, typer.Argument(help="What to draw. {subject} stands for the subject.")
-    ] = "",
-    count: Annotated[int, typer.Option(help="How many images.")] = 1,
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed and prompt give the same image.")
-    ] = None,
-    style: Annotated[str | None, typer.Option(help="A style: see lensa styles.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What not to draw.")] = None,
-    expand: Annotated[
-        bool | None, typer.Option("--expand", help="Let the prompt expander go on writing.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="How literally to take it.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the images go.")] = Path("gallery"),
-    settings: Settings = None,
-    json: Json = False,
-) -> None:
-    """Make images with an avatar."""
-    from lensa.endpoint import make_request
-    from lensa.gallery import make_writable
-
-    options = fields(
-        settings,
-        count=count,
-        seed=seed,
-        negative_prompt=negative_prompt,
-        expand=expand,
-        steps=steps,
-        guidance_scale=guidance_scale,
-    )
-    model = client.avatar(avatar)
-    make_request(prompt, style=style, **options)  # refused before a folder is made
-    make_writable(out)
-    gallery = model.generate(prompt, style=style, **options)
-    paths = gallery.save(out)
-    if json:
-        emit(
-            {
-                "images": [str(path) for path in paths],
-                "prompts": [image.prompt for image in gallery],
-                "seeds": [image.seed for image in gallery],
-                "warnings": list(gallery.warnings),
-                "seconds": gallery.seconds,
-            }
-        )
-        return
-    for warning in gallery.warnings:
-        print(f"note: {warning}")
-    for path, image in zip(paths, gallery, strict=True):
-        print(f"{path}  {image.prompt}")
-
-
-@told
-@with_client
 def deploy(
     client: Client,
     avatar: AvatarName,
@@ -144,15 +85,3 @@ def deploy(
         while endpoint.alive():
             time.sleep(0.2)
     raise EndpointError(f"the endpoint of {avatar} ended by itself.")
-
-
-@told
-def styles(json: Json = False) -> None:
-    """List the styles that `generate --style` knows."""
-    from lensa.prompts.styles import styles as all_styles
-
-    found = all_styles()
-    if json:
-        emit({"styles": [style.model_dump(mode="json") for style in found.values()]})
-        return
-    table(["style", "", "pack"], [[name, style.label, style.pack] for name, style in found.items()])

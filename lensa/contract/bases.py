@@ -11,7 +11,10 @@ from lensa.contract.families import FAMILIES
 
 Method = Literal["lora", "full"]
 
-SAMPLING_STEPS, GUIDANCE_SCALE = 25, 7.5  # of Stable Diffusion 1.x (S2.25, with fewer steps)
+SAMPLING_STEPS, GUIDANCE_SCALE = 20, 7.5  # of Stable Diffusion 1.x (S2.25, with fewer steps)
+
+# SD 1.x's own (Rando et al. 2022, arXiv:2210.04610, looked inside), a folder of its repository.
+SAFETY_CHECKER = "stable-diffusion-v1-5/stable-diffusion-v1-5/safety_checker"
 
 RARE_TOKENS = ("ohwx", "sks", "zwx", "ukj")  # few meanings of their own in CLIP's vocabulary
 
@@ -36,6 +39,8 @@ class BaseModelRef(Contract):
     # What a request gets that names no steps or guidance of its own.
     sampling_steps: int = Field(default=SAMPLING_STEPS, ge=1, le=200)
     guidance_scale: float = Field(default=GUIDANCE_SCALE, ge=1, le=50)
+    # What looks for unsafe images, by its hub id or folder, or none.
+    safety_checker: str | None = None
     # A prompt expander of the same kind of source, or none.
     expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
     # What a recipe for SD 1.5 has to change for this base, by method.
@@ -63,11 +68,13 @@ BASES: dict[str, BaseModelRef] = {
             source="hub",
             location="stable-diffusion-v1-5/stable-diffusion-v1-5",
             variant="fp16",
+            safety_checker=SAFETY_CHECKER,
         ),
         BaseModelRef(
             name="realistic-vision",
             source="hub",
             location="SG161222/Realistic_Vision_V5.1_noVAE",
+            safety_checker=SAFETY_CHECKER,
         ),
         BaseModelRef(
             name="mini",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lensa.contract.generation import QUALITIES
 from lensa.contract.names import digest
 from lensa.contract.training import TrainingConfig
 
-FORMAT = 1  # changes whenever the same choices would be drawn another way
+FORMAT = 2  # changes whenever the same choices would be drawn another way
 
 
 def class_cache_key(config: TrainingConfig, base_revision: str | None) -> str:
@@ -22,7 +23,7 @@ def class_cache_key(config: TrainingConfig, base_revision: str | None) -> str:
             "prompt": config.fill(config.class_prompt),
             "steps": config.class_image_steps,
             "guidance": config.class_image_guidance,
-            "scheduler": "default",
+            "sampling": [QUALITIES["standard"].scheduler, QUALITIES["standard"].guided],
             "seed": config.seed,
             "resolution": config.resolution,
         }

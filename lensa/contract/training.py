@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lensa.contract._model import Contract
 from lensa.contract.bases import BaseModelRef, Method
+from lensa.contract.emphasis import fragments
 
 Kind = Literal["person", "pet", "object"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -90,6 +91,8 @@ class TrainingConfig(Contract):
                 "class_prompt names the subject; it describes the class alone: "
                 "'a photo of a {class_noun}'."
             )
+        for prompt in (*self.validation_prompts, self.class_prompt):
+            fragments(prompt)  # images are drawn of these: in the job, an error would cost
         if self.prior_preservation and self.class_images < 1:
             raise ValueError(
                 "prior_preservation needs class images: set class_images to 1 or more, "

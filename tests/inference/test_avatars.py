@@ -10,10 +10,12 @@ import pytest
 import torch
 from making import config, difference, draw, make_avatar, micro, train_a_little, write_manifest
 from safetensors.torch import load_file, save_file
+from test_safety import checker
 
-from inference_entrypoint.avatars import load_avatar
-from lensa.contract import MANIFEST, GenerationRequest
-from lensa.errors import ArtifactError
+from inference_entrypoint.avatars import Base, load_avatar
+from inference_entrypoint.safety import blurred
+from lensa.contract import BASES, MANIFEST, GenerationRequest
+from lensa.errors import ArtifactError, BaseModelError, ConfigError
 
 LORA = "pytorch_lora_weights.safetensors"
 KINDS: list[dict[str, Any]] = [
@@ -175,3 +177,60 @@ def test_a_manifest_that_is_missing_broken_or_of_the_future(tmp_path: Path) -> N
         (tmp_path / MANIFEST).write_text(json.dumps({**manifest, name: value}))
         with pytest.raises(ArtifactError, match=words):
             load_avatar(tmp_path)
+
+
+def test_an_avatar_that_is_alone_says_so(tmp_path: Path) -> None:
+    avatar, other = load_avatar(make_avatar(tmp_path)), "lensa-7k2m0000-00000001"
+    assert avatar.generate(GenerationRequest(prompt="", steps=1, avatar=avatar.name)).images
+    with pytest.raises(ConfigError, match=rf"avatar = '{other}', and this is '{avatar.name}'"):
+        avatar.generate(GenerationRequest(prompt="", steps=1, avatar=other))
+    with pytest.raises(ConfigError, match=rf"blend names {other}, and '{avatar.name}' is alone"):
+        avatar.generate(GenerationRequest(prompt="", steps=1, blend={other: 0.5}))
+
+
+def test_safety_that_is_asked_for_where_there_is_no_checker(tmp_path: Path) -> None:
+    avatar = load_avatar(make_avatar(tmp_path))
+    with pytest.raises(ConfigError, match="base micro has no safety checker"):
+        avatar.generate(GenerationRequest(prompt="", steps=1, safety=True))
+
+
+def guarded(tmp_path: Path, threshold: float) -> dict[str, Any]:
+    """Changes to a TrainingConfig: a base with a checker. -2 flags every image, 2 none."""
+    checker(threshold).model.save_pretrained(tmp_path / "checker")
+    ref = BASES["micro"].model_copy(update={"safety_checker": str(tmp_path / "checker")})
+    return {"base": ref}
+
+
+def test_people_are_checked_unless_the_request_says_no(tmp_path: Path) -> None:
+    kind = guarded(tmp_path, -2)
+    person = load_avatar(make_avatar(tmp_path / "person", **kind))
+    request = GenerationRequest(prompt="", steps=1, seed=1, count=2)
+    plain = person.generate(request.model_copy(update={"safety": False}))
+    assert plain.unsafe == [False, False]
+    seen = person.generate(request)
+    assert seen.unsafe == [True, True]
+    assert [image.tobytes() for image in seen.images] == [
+        blurred(image).tobytes() for image in plain.images
+    ]
+    pet = load_avatar(make_avatar(tmp_path / "pet", kind="pet", **kind))
+    assert pet.generate(request).unsafe == [False, False]
+    assert pet.generate(request.model_copy(update={"safety": True})).unsafe == [True, True]
+
+
+def test_a_checker_that_sees_nothing_changes_nothing(tmp_path: Path) -> None:
+    avatar = load_avatar(make_avatar(tmp_path / "avatar", **guarded(tmp_path, 2)))
+    request = GenerationRequest(prompt="", steps=1, seed=1)
+    checked, plain = (
+        avatar.generate(request.model_copy(update={"safety": safety})) for safety in (None, False)
+    )
+    assert checked.images[0].tobytes() == plain.images[0].tobytes()
+    assert checked.unsafe == [False]
+
+
+def test_a_mirror_of_the_base_may_hold_the_checker(tmp_path: Path) -> None:
+    checker(-2).model.save_pretrained(tmp_path / "safety_checker")
+    ref = BASES["micro"].model_copy(update={"safety_checker": "nobody/nowhere"})
+    mirrored = Base(ref, micro(), tmp_path).checker
+    assert mirrored is not None and mirrored.unsafe([draw(micro()).images[0]]) == [True]
+    with pytest.raises(BaseModelError, match="nobody/nowhere"):
+        _ = Base(ref, micro()).checker

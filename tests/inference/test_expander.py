@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from making import draw, micro
+from making import micro
 
+from inference_entrypoint.blocklist import blocked
+from inference_entrypoint.conditioning import token_count
 from inference_entrypoint.expand import MagicPrompt, load_expander, tidy
-from inference_entrypoint.families import family_of
 from inference_entrypoint.generate import generate
 from inference_entrypoint.micro import build_micro_expander
 from lensa.contract import GenerationRequest
 from lensa.errors import BaseModelError
 
+NAMES = {"subject": "ohwx person", "class_noun": "person"}
 PROMPTS = ["a photo of ohwx person as an astronaut", "x", "Ünïcode 😀, {odd} (things:1.2)", ""]
 
 
@@ -55,6 +57,7 @@ def test_a_prompt_longer_than_the_context_is_kept(expander: MagicPrompt) -> None
         ("a cat, 4k", ", 4K, 4k, hdr", True, ", hdr"),  # each once
         ("a cat", ", (((epic))) [x:y] | {z} <lora:q>, é", True, ", epic x y z lora q, é"),
         ("a cat", ", 4k\nsecond line, 8k", True, ", 4k"),
+        ("a cat", ", hat::5, 4k --ar 16:9, (word:1.2), 16:9", True, ", hat, 4k, word, 16 9"),
         ("a cat", "", True, ""),
         ("a cat", ", , .,", True, ""),
         ("", " a dog, 4k", True, "a dog, 4k"),
@@ -69,24 +72,84 @@ def test_what_is_written_is_made_tidy(
 def test_each_image_gets_a_continuation_of_its_own(expander: MagicPrompt) -> None:
     def drawn(**options: object) -> list[str]:
         request = GenerationRequest(prompt="x", count=4, seed=4, steps=1, expand=True)
-        names = {"subject": "ohwx person", "class_noun": "person"}
-        return generate(micro(), request, expander=expander, **names, **options).prompts
+        return generate(micro(), request, expander=expander, **NAMES, **options).prompts
 
     prompts = drawn()
     assert len(set(prompts)) > 1
     assert drawn(indices=[2]) == prompts[2:3]  # whatever the batch
 
 
-def test_an_expansion_never_overflows_the_text_encoder(expander: MagicPrompt) -> None:
-    request = GenerationRequest(prompt="x" * 40, count=4, seed=4, steps=1, expand=True)
-    result = generate(
-        micro(), request, subject="ohwx person", class_noun="person", expander=expander
-    )
-    family = family_of(micro())
-    for prompt in result.prompts:
-        assert family.token_count(micro(), prompt)[0] <= 77
+def test_an_expansion_is_not_cut_to_what_is_read_at_a_time(expander: MagicPrompt) -> None:
+    request = GenerationRequest(prompt="in " + "x" * 60, count=4, seed=4, steps=1, expand=True)
+    result = generate(micro(), request, expander=expander, **NAMES)
+    assert max(token_count(micro(), prompt) for prompt in result.prompts) > 75
     assert result.warnings == []
-    assert draw(micro(), "x" * 40).prompts[0] in result.prompts[0]
+    assert all(prompt.startswith("a photo of ohwx person in xxx") for prompt in result.prompts)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a (cat:1.3), [hat]", r"a \(cat\)", "(a cat", "a :) cat", "((("]
+)
+def test_brackets_stay_the_users(expander: MagicPrompt, prompt: str) -> None:
+    for text in expander.expand([prompt] * 8, list(range(8))):
+        assert text.startswith(prompt) and not set(text[len(prompt) :]) & set("()[]{}<>:\\|")
+
+
+def test_the_model_reads_the_prompt_without_weights(expander: MagicPrompt) -> None:
+    usual, weighted = expander.expand(["a red hat", "a (red:1.3) hat"], [3, 3])
+    assert weighted == "a (red:1.3) hat" + usual.removeprefix("a red hat")
+    assert tidy("a cat, (soft light:1.2)", ", soft light, 4k", True) == ", 4k"
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "art by Greg Rutkowski and Alphonse Mucha",
+        "ARTGERM",
+        "by simon stålenhag",
+        "simon stalenhag style",
+        "bastien lecouffe-deharme",
+        "sexy pose",
+        "blood-stained coat",
+        "portrait of a woman",
+        "her face",
+    ],
+)
+def test_a_phrase_that_is_blocked_is_dropped(phrase: str) -> None:
+    assert tidy("a cat", f", 4k, {phrase}, sharp", True) == ", 4k, sharp"
+    assert tidy("a cat", f" {phrase}", True) == ""
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    ["soft light", "human", "manga", "shed", "therapy", "claude monet", "bloodhound", "brass"],
+)
+def test_words_that_only_look_alike_stay(phrase: str) -> None:
+    assert not blocked(phrase)
+
+
+def test_the_users_own_words_are_never_blocked(expander: MagicPrompt) -> None:
+    prompt = "a man with blood on his hands, by artgerm"
+    assert expander.expand([prompt], [1])[0].startswith(prompt + ", ")
+
+
+def test_variants_are_different_and_the_same_again(expander: MagicPrompt) -> None:
+    found = expander.variants("a cat", 6, seed=1)
+    assert len(set(found)) == len(found) == 6
+    assert all(text.startswith("a cat") for text in found)
+    assert found == expander.variants("a cat", 6, seed=1)
+    assert found != expander.variants("a cat", 6, seed=2)
+
+
+def test_a_model_that_says_little_gives_fewer_variants(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = build_micro_expander()
+    calls = []
+    expander = MagicPrompt(model, tokenizer)
+    monkeypatch.setattr("inference_entrypoint.expand.TOP_K", 1)  # it always says the same
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda **fields: calls.append(1) or forward(**fields))
+    assert expander.variants("a cat", 3, seed=1) == expander.expand(["a cat"], [9])
+    assert len(calls) <= 5 * 48  # it gave up looking
 
 
 def test_where_it_comes_from(tmp_path) -> None:

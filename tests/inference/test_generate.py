@@ -86,11 +86,18 @@ def test_size_and_guidance() -> None:
     assert draw(micro()).images[0].tobytes() != plain.images[0].tobytes()
 
 
-def test_a_prompt_that_is_too_long_is_told() -> None:
-    result = draw(micro(), "x" * 100)
-    assert len(result.warnings) == 1
-    assert "were cut" in result.warnings[0] and "reads 75" in result.warnings[0]
-    assert draw(micro()).warnings == []
+def test_nothing_of_a_long_prompt_is_cut() -> None:
+    long = "a hat, " * 60
+    first, second = draw(micro(), long + "red"), draw(micro(), long + "blue")
+    assert first.prompts[0].endswith("red")
+    assert first.images[0].tobytes() != second.images[0].tobytes()
+    assert draw(micro(), "me, " + long).warnings == []
+
+
+def test_a_prompt_that_does_not_name_the_subject_is_told() -> None:
+    (warning,) = draw(micro(), "a castle").warnings
+    assert "did not name the subject" in warning
+    assert draw(micro(), "me in a castle").warnings == []
 
 
 def test_steps_are_counted_over_all_batches() -> None:
@@ -141,5 +148,5 @@ def test_running_out_of_gpu_memory_is_said_in_words() -> None:
         def generate(self, *_: object, **__: object) -> None:
             raise torch.OutOfMemoryError
 
-    with pytest.raises(LensaError, match="smaller images"):
+    with pytest.raises(LensaError, match="ask for smaller ones"):
         answer(GenerationRequest(prompt="x"), Full())  # type: ignore[arg-type]

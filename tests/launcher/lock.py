@@ -26,6 +26,7 @@ PYTHONS = (PYTHON, "3.11")  # the containers', and that of the tests
 ROOTS = (
     "accelerate",
     "bitsandbytes",
+    "compel",
     "diffusers",
     "huggingface_hub",
     "peft",

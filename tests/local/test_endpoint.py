@@ -21,7 +21,7 @@ def ping(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/ping", timeout=5) as answer:
             return bool(answer.status == 200)
-    except urllib.error.URLError:
+    except OSError:
         return False
 
 

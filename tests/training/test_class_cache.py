@@ -78,7 +78,8 @@ def test_every_batch_is_of_one_size_also_the_last(tmp_path: Path) -> None:
     report = Report(lambda line: None)
     files = class_images(pipeline, job.config, job.layout, report, StopRequest(), deadline)
     assert files == images(job)
-    assert sizes == [8] * 4  # two batches of four, with and without guidance, of two steps
+    # Two batches of four, of two steps: the first with guidance and without, the second without.
+    assert sizes == [8, 4] * 2
 
 
 def test_what_the_cache_has_is_not_drawn(tmp_path: Path, drawn: list[Path]) -> None:

@@ -1,0 +1,178 @@
+"""Many avatars on one base, in one process: those that were asked for last stay in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from inference_entrypoint.adapters import LORA_FILE, drop_lora, load_lora
+from inference_entrypoint.avatars import (
+    Avatar,
+    Base,
+    best_device,
+    freeze,
+    listed,
+    pinned_base,
+    read_manifest,
+    verify_files,
+)
+from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.families import Device
+from inference_entrypoint.generate import OnStep, Result
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
+from lensa.contract.names import JOB
+from lensa.errors import ArtifactError, ConfigError, NotFoundError, suggest
+
+
+@dataclass(frozen=True)
+class _Entry:
+    folder: Path
+    manifest: AvatarManifest
+
+
+class Library:
+    """Avatars of one base, the least recently used dropped from memory.
+
+    All of them are LoRAs in one pipeline. One thread at a time may use it.
+    """
+
+    def __init__(
+        self,
+        base: BaseModelRef | None = None,
+        *,
+        override: Path | None = None,
+        resident: int = 8,
+        device: Device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """`base`: None takes the first avatar's. `override` is a folder that holds the base
+        already. `resident`: how many avatars stay in memory.
+
+        Raises ConfigError if that is less than one. Nothing is loaded yet.
+        """
+        if resident < 1:
+            raise ConfigError(f"resident = {resident}: keep at least 1 avatar in memory.")
+        self.resident = resident
+        own_device, own_dtype = best_device()
+        self._device, self._dtype = device or own_device, dtype or own_dtype
+        self._ref, self._override = base, override
+        self._revision: str | None = None
+        self._base: Base | None = None
+        self._entries: dict[str, _Entry] = {}
+        self._loaded: OrderedDict[str, None] = OrderedDict()  # the least recently used one first
+
+    def add(self, folder: Path) -> str:
+        """Take an avatar in by its manifest, and return its id. Its weights are not yet read.
+
+        An avatar that is here already is replaced. Raises ArtifactError if it is no LoRA or was
+        trained on another base, BaseModelError if the base cannot be found.
+        """
+        manifest = read_manifest(folder)
+        name = manifest.avatar
+        if not JOB.fullmatch(name):
+            raise ArtifactError(f"{folder}: its avatar is called {name[:80]!r}, which is no id.")
+        if manifest.config.method != "lora":
+            raise ArtifactError(
+                f"Avatar {name} has weights of its own instead of a LoRA: "
+                "it gets an endpoint of its own."
+            )
+        listed(folder, manifest, LORA_FILE)
+        self._check_base(manifest)
+        self._forget(name)
+        self._entries[name] = _Entry(folder, manifest)
+        return name
+
+    def names(self) -> list[str]:
+        """Return the ids of the avatars, in the order in which they came."""
+        return list(self._entries)
+
+    def loaded(self) -> list[str]:
+        """Return the ids of those that are in memory, the least recently used one first."""
+        return list(self._loaded)
+
+    @property
+    def name(self) -> str:
+        """The avatar that a request without one gets. Raises NotFoundError if there is none."""
+        if not self._entries:
+            raise NotFoundError("This library holds no avatar yet.")
+        return next(iter(self._entries))
+
+    def get(self, name: str) -> Avatar:
+        """Return an avatar, good for as long as it is in memory; loads its LoRA if need be.
+
+        Raises NotFoundError, ArtifactError if its weights were altered or do not fit the base,
+        BaseModelError if the base cannot be had.
+        """
+        entry = self._entry(name)
+        if name not in self._loaded:
+            verify_files(entry.folder, entry.manifest, [LORA_FILE])
+            pipeline = self.base.pipeline
+            while len(self._loaded) >= self.resident:
+                self._forget(next(iter(self._loaded)))
+            load_lora(pipeline, entry.folder / LORA_FILE, entry.manifest.config, name)
+        self._loaded[name] = None
+        self._loaded.move_to_end(name)
+        return Avatar(entry.manifest, self.base, adapter=name)
+
+    def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Result:
+        """Return the images of a request: of `request.avatar`, or else of the first one, with those
+        of `request.blend` mixed in. Raises as `get` and `Avatar.generate` do."""
+        name = request.avatar or self.name
+        if name in request.blend:
+            raise ConfigError(f"generation: blend mixes {name} into itself: name other avatars.")
+        names = [*request.blend, name]
+        if len(names) > self.resident:
+            raise ConfigError(
+                f"generation: blend asks for {len(names)} avatars at once, and {self.resident} "
+                "stay in memory here: mix in fewer."
+            )
+        for each in names:
+            self._entry(each)  # whoever is unknown is told before anything is loaded
+        avatar = [self.get(each) for each in names][-1]
+        return avatar.generate(request.model_copy(update={"avatar": name}), on_step=on_step)
+
+    @property
+    def base(self) -> Base:
+        """The base model, loaded when it is first asked for. Raises BaseModelError."""
+        if self._base is None:
+            ref = self._ref
+            if ref is None:
+                raise NotFoundError("This library holds no avatar yet, and so no base model.")
+            pipeline = load_base(
+                ref, device=self._device, dtype=self._dtype, override=self._override
+            )
+            freeze(pipeline)
+            self._base = Base(ref, pipeline, self._override)
+        return self._base
+
+    def _entry(self, name: str) -> _Entry:
+        # A name is only ever looked up here, and never becomes a path.
+        if name in self._entries:
+            return self._entries[name]
+        near = suggest(name[:80], self._entries)
+        if len(self._entries) > 10 and near.startswith(" Known"):
+            near = f" It has {len(self._entries)} others."
+        raise NotFoundError(f"No avatar {name[:80]!r} is here.{near}")
+
+    def _forget(self, name: str) -> None:
+        if name in self._loaded:
+            del self._loaded[name]
+            drop_lora(self.base.pipeline, name)
+
+    def _check_base(self, manifest: AvatarManifest) -> None:
+        """Raise ArtifactError if the avatar was trained on another base than ours."""
+        theirs, ours = pinned_base(manifest), self._ref
+        open_to_any = ours is not None and ours.source == "hub" and ours.revision is None
+        if ours is None or (open_to_any and ours.location == theirs.location):
+            ours = theirs if ours is None else ours.model_copy(update={"revision": theirs.revision})
+        revision = self._revision or base_revision(ours, self._override)
+        if revision != manifest.base_revision:
+            raise ArtifactError(
+                f"Avatar {manifest.avatar} was trained on {theirs.name} at revision "
+                f"{manifest.base_revision}, and this is {ours.name} at revision {revision}: it "
+                "would draw someone else. Serve it with the base it was trained on."
+            )
+        self._ref, self._revision = ours, revision
