@@ -19,14 +19,12 @@ from torch import Tensor
 
 from inference_entrypoint.blocklist import blocked
 from inference_entrypoint.hub import hub_errors
-from inference_entrypoint.noise import generator_of
 from inference_entrypoint.quiet import no_bars
 from lensa.contract.emphasis import plain
 from lensa.errors import BaseModelError, ConfigError
 
 MAX_NEW_TOKENS = 48  # about six phrases
 TEMPERATURE, TOP_K = 0.9, 50
-ROUNDS = 4  # in which `variants` looks for different ones
 
 # Weights as "::5" and switches as "--ar 16:9", which other programs read out of a prompt.
 _SWITCH = re.compile(r"(?<!\d):+\s*-?\d[\d.]*|--\w+(?:\s+\d[\d.:]*)?")
@@ -102,23 +100,6 @@ class MagicPrompt:
             prompt + tidy(prompt, self.tokenizer.decode(tokens, skip_special_tokens=True), ended)
             for prompt, (tokens, ended) in zip(prompts, written, strict=True)
         ]
-
-    def variants(self, prompt: str, n: int, seed: int) -> list[str]:
-        """Return at most `n` (1 or more) expansions of one prompt, all different.
-
-        Fewer where the model does not come up with more; the prompt as it is where it comes up with
-        nothing. They depend on (prompt, n, seed) alone.
-        """
-        found: dict[str, None] = {}  # a set that keeps its order
-        for attempt in range(ROUNDS):
-            missing = n - len(found)
-            if missing <= 0:
-                break
-            indices = range(attempt * n, attempt * n + missing)
-            seeds = [generator_of(seed, i, "variant").initial_seed() for i in indices]
-            written = self.expand([prompt] * missing, seeds)
-            found.update(dict.fromkeys(text for text in written if text != prompt))
-        return list(found) or [prompt]
 
     @torch.no_grad()
     def _sample(self, prompts: list[str], seeds: list[int]) -> list[tuple[list[int], bool]]:
