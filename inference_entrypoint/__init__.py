@@ -1,17 +1,30 @@
 """Images out of base models and avatars: validation, class images and serving go through here.
 
-    micro.py      a base with random weights, made by code in a second: plumbing, no pictures
-    bases.py      load_base, base_revision: any BaseModelRef into a pipeline
-    families/     what is specific to an architecture, behind one protocol
-    generate.py   generate: a GenerationRequest into images, the same bytes every time
-    prompts.py    the subject put into a prompt
-    noise.py      the starting noise of image i
-    samplers.py   the schedulers by name
-    encode.py     images into PNG, JPEG or WebP, with what it takes to make them again
-    expand.py     MagicPrompt: a language model goes on writing the prompt
-    avatars.py    load_avatar: a trained folder, every byte and every key accounted for
-    inference.py  model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
-    server.py     python -m inference_entrypoint.server: the same handlers behind HTTP
+    micro.py         a base with random weights, made by code in a second: plumbing, no pictures
+    bases.py, hub.py load_base, base_revision: any BaseModelRef into a pipeline
+    families/        what is specific to an architecture, behind one protocol
+    avatars.py       load_avatar: a trained folder, every byte and every key accounted for
+    adapters.py      several LoRAs in one pipeline: loaded, used at their scales, dropped
+    library.py       many avatars of one base, the least recently used dropped
+
+    generate.py      generate: a GenerationRequest into images, the same bytes every time
+    prompts.py       the subject put into a prompt
+    expand.py        MagicPrompt: a language model goes on writing it (blocklist.py: but not that)
+    conditioning.py  prompts of any length, with weights, into what the denoiser reads
+    starting_image.py a picture to begin with
+    drawing.py       batches that leave no mark on what is in them
+    noise.py         the starting noise of image i
+    samplers.py      the schedulers by name
+    remembering.py   the prompt's keys and values, computed once
+    modes.py         a pipeline lent, and given back as it was
+    face_detail.py   small faces, drawn once more
+    safety.py        what the checker sees, and what is done about it
+    few_step.py, tiny_decoder.py   the hub's LoRAs for four steps, and TAESD
+    encode.py        images into PNG, JPEG or WebP, with what it takes to make them again
+
+    inference.py     model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
+    server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
+    app.py, worker.py, unused.py   its routes, its queue, what it does without
 
 Of `lensa` this package imports `lensa.contract` and `lensa.errors` only, and never
 `training_entrypoint`. Nothing is imported here: a process pays for what it uses.

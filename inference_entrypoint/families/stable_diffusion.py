@@ -19,6 +19,7 @@ from diffusers import (
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from inference_entrypoint.remembering import remembering
 from inference_entrypoint.samplers import begin_at
 
 # None of these is wanted here; left alone, they are gigabytes more to download.
@@ -186,21 +187,24 @@ class StableDiffusion:
         both, prompts = both.to(device, dtype), prompts.to(device, dtype)
         takes = inspect.signature(scheduler.step).parameters
         extra = {"generator": generators} if "generator" in takes else {}
-        for index, timestep in enumerate(timesteps):
-            is_guided = index < with_guidance
-            given = scheduler.scale_model_input(latents, timestep).to(dtype)
-            predicted = unet(
-                torch.cat([given, given]) if is_guided else given,
-                timestep,
-                encoder_hidden_states=both if is_guided else prompts,
-                return_dict=False,
-            )[0].float()
-            if is_guided:
-                away, toward = predicted.chunk(2)
-                predicted = away + guidance_scale * (toward - away)
-            latents = scheduler.step(predicted, timestep, latents, return_dict=False, **extra)[0]
-            if on_step is not None:
-                on_step(index + 1, len(timesteps))
+        with remembering(unet):
+            for index, timestep in enumerate(timesteps):
+                is_guided = index < with_guidance
+                given = scheduler.scale_model_input(latents, timestep).to(dtype)
+                predicted = unet(
+                    torch.cat([given, given]) if is_guided else given,
+                    timestep,
+                    encoder_hidden_states=both if is_guided else prompts,
+                    return_dict=False,
+                )[0].float()
+                if is_guided:
+                    away, toward = predicted.chunk(2)
+                    predicted = away + guidance_scale * (toward - away)
+                latents = scheduler.step(predicted, timestep, latents, return_dict=False, **extra)[
+                    0
+                ]
+                if on_step is not None:
+                    on_step(index + 1, len(timesteps))
         return latents
 
     def decode(self, pipeline: DiffusionPipeline, latents: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from inference_entrypoint.conditioning import condition
 from inference_entrypoint.drawing import Drawing, Job
-from inference_entrypoint.families import family_of
+from inference_entrypoint.families import family_of, stable_diffusion
 from inference_entrypoint.samplers import begin_at, make_scheduler
 
 SCHEDULERS = ["default", "ddim", "dpm++", "dpm++-karras", "euler", "lcm"]
@@ -127,3 +128,19 @@ def test_a_picture_to_begin_with_stays_the_more_the_weaker(scheduler: Any) -> No
 def test_what_is_drawn_into_a_picture_has_noise_of_its_own() -> None:
     first, second = drawing(micro()).draw([job("x"), job("x", purpose="face")], (32, 32))
     assert difference(first, second) > 8
+
+
+def test_remembering_the_prompts_keys_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered = draw(micro(), count=2, guided=0.5, steps=4)
+    monkeypatch.setattr(stable_diffusion, "remembering", lambda unet: nullcontext())
+    computed = draw(micro(), count=2, guided=0.5, steps=4)
+    for one, other in zip(remembered.images, computed.images, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_what_it_remembers_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = small_gpu(monkeypatch, most=1)
+    before = [type(layer) for layer in pipeline.unet.modules()]
+    with pytest.raises(torch.OutOfMemoryError):
+        draw(pipeline)
+    assert [type(layer) for layer in pipeline.unet.modules()] == before
