@@ -139,16 +139,22 @@ def in_use(pipeline: DiffusionPipeline) -> list[str]:
 
 
 def insert(
-    pipeline: DiffusionPipeline, part: str, layers: Mapping[str, LowRank], name: str
+    pipeline: DiffusionPipeline,
+    part: str,
+    layers: Mapping[str, LowRank],
+    name: str,
+    *,
+    waiting: bool = False,
 ) -> None:
     """Put an adapter beside layers of one part, by their names there.
 
-    The layers must exist and the shapes fit. No random number is drawn. What fails half-way (the
-    GPU's memory is full) is taken out again, from all parts.
+    The first one in a pipeline is in use at once, unless it is `waiting` for `applied` as all
+    others do. The layers must exist and the shapes fit. No random number is drawn. What fails
+    half-way (the GPU's memory is full) is taken out again, from all parts.
     """
     module = family_of(pipeline).parts(pipeline)[part]
     others = {other for layer in _all_adapted(pipeline) for other in layer.scaling} - {name}
-    using = in_use(pipeline) if others else [name]
+    using = in_use(pipeline) if others or waiting else [name]
     try:
         for path, given in layers.items():
             _put(module, path, given, name, using)

@@ -63,7 +63,8 @@ class Engine:
             start = time.monotonic()
             model = model_fn(str(self._model_dir))
             # Ready means that an image can be made: one is. Small, so that a CPU makes it too.
-            probe = GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0)
+            # No safety checker looks at it: a request may leave it out, and it may not be here.
+            probe = GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0, safety=False)
             self.worker.submit(lambda _: answer(probe, model)).future.result()
             self.model = model
             log.info("ready after %.1f s: %s", time.monotonic() - start, model.name)

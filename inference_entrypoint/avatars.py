@@ -57,6 +57,7 @@ class Base:
     def accelerate(self, name: FewStep) -> None:
         """Load the LoRA for few steps, unless it is the one that is there."""
         if self._accelerated != name:
+            self._accelerated = None  # should it fail, the one before is gone all the same
             load_accelerator(self.pipeline, name)
             self._accelerated = name
 

@@ -27,6 +27,7 @@ _MAX_JPEG_EXIF = 65_000  # bytes: one segment, less what is around the text
 # As A1111 calls them. "default" is called by its class: DDIM as a base's own is not our "ddim".
 _SAMPLERS: dict[Scheduler | None, str] = {
     "ddim": "DDIM",
+    "ddim-trailing": "DDIM trailing",
     "dpm++": "DPM++ 2M",
     "dpm++-karras": "DPM++ 2M Karras",
     "euler": "Euler",
@@ -106,6 +107,10 @@ def _fields(result: Result, position: int) -> dict[str, Any]:
     }
     if request.guided is not None and request.guided < 1:
         fields["Guided"] = _number(request.guided)  # share of the steps, the first ones
+    if request.few_step is not None:
+        fields["Few step"] = request.few_step
+    if request.tiny_decoder:
+        fields["Tiny decoder"] = True
     if request.image is not None:
         fields["Denoising strength"] = _number(request.strength)
         fields["Init image hash"] = _digest(request)

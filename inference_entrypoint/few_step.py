@@ -57,7 +57,7 @@ def load_accelerator(pipeline: DiffusionPipeline, name: FewStep, file: Path | No
             file = Path(hf_hub_download(accelerator.repo, accelerator.file))
     layers = _read(file, family_of(pipeline).denoiser(pipeline))
     drop_lora(pipeline, FEW_STEP)
-    insert(pipeline, "unet", layers, FEW_STEP)
+    insert(pipeline, "unet", layers, FEW_STEP, waiting=True)
 
 
 def _read(file: Path, unet: nn.Module) -> dict[str, LowRank]:

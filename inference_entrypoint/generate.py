@@ -24,7 +24,7 @@ from inference_entrypoint.drawing import Drawing, Job, OnStep, to_images
 from inference_entrypoint.families import family_of
 from inference_entrypoint.modes import evaluating, scaled
 from inference_entrypoint.noise import generator_of
-from inference_entrypoint.prompts import place_subject
+from inference_entrypoint.prompts import place_subject, place_subject_in
 from inference_entrypoint.safety import SafetyChecker, checked
 from inference_entrypoint.samplers import make_scheduler
 from inference_entrypoint.starting_image import encode_image, read_image
@@ -95,7 +95,9 @@ def generate(
             pipeline, request, subject, class_noun, expander, indices
         )
         # Guidance that is off needs no negative prompt, and halves the work.
-        negative = request.negative_prompt if request.guidance_scale > 1 else None
+        negative = None
+        if request.guidance_scale > 1:
+            negative = place_subject_in(request.negative_prompt, subject, class_noun)
         texts = {text: condition(pipeline, text, negative) for text in dict.fromkeys(prompts)}
         drawing = Drawing(
             pipeline,

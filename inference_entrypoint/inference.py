@@ -8,6 +8,7 @@ written under the model folder.
 from __future__ import annotations
 
 import base64
+import logging
 import time
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +23,9 @@ from inference_entrypoint.generate import OnStep, Result
 from inference_entrypoint.library import Library
 from lensa.contract import MANIFEST, GeneratedImage, GenerationRequest, GenerationResponse, Layout
 from lensa.contract.generation import ImageFormat
-from lensa.errors import ConfigError, LensaError
+from lensa.errors import ArtifactError, ConfigError, LensaError
+
+log = logging.getLogger("lensa.server")
 
 JSON = "application/json"
 IMAGE_TYPES: dict[str, ImageFormat] = {
@@ -47,7 +50,11 @@ def model_fn(model_dir: str, context: Any = None) -> Avatar | Library:
         return load_avatar(folder, override=override)
     library = Library(override=override)
     for manifest in found:
-        library.add(manifest.parent)
+        try:
+            library.add(manifest.parent)
+        except ArtifactError as error:  # one that is damaged must not cost the others
+            log.error("left out: %s", error)
+    library.base  # noqa: B018 - loaded now: NotFoundError if there is none
     return library
 
 
@@ -108,7 +115,7 @@ def answer(
     )
     return GenerationResponse(
         avatar=result.request.avatar or model.name,
-        request=result.request,
+        request=result.request.model_copy(update={"image": None}),  # theirs; megabytes
         images=images,
         warnings=tuple(result.warnings),
         seconds=round(time.monotonic() - start, 3),

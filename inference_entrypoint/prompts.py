@@ -49,6 +49,13 @@ def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = T
     return Placed(opening + behind, [warning])
 
 
+def place_subject_in(text: str, subject: str, class_noun: str) -> str:
+    """Return a text that need not name the subject, such as a negative prompt, with it put in
+    where it does."""
+    text = with_subject(text).replace("{class_noun}", class_noun)
+    return text.replace("{subject}", subject)
+
+
 def clean(text: str) -> str:
     """Return the text on one line, without control characters: no tokenizer has a word for one."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -133,7 +133,7 @@ def checked(
     try:
         others = redraw(flagged)
         verdicts = checker.unsafe(others)
-    except LensaError:  # the second try is a favour: the first images are there
+    except (LensaError, torch.OutOfMemoryError):  # a favour: the first images are there
         others, verdicts = [result[position] for position in flagged], [True] * len(flagged)
     for position, other, bad in zip(flagged, others, verdicts, strict=True):
         result[position] = blurred(result[position]) if bad else other

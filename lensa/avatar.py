@@ -71,7 +71,9 @@ class Avatar:
         """Make an image again, with an endpoint for this call alone: see Endpoint.generate_like."""
         from lensa.endpoint import request_again
 
-        request = request_again(source, image=image, **changes)  # refused before anything starts
+        # Refused before anything starts. Whoever the file names: this avatar draws.
+        changes = {"avatar": None, **changes}
+        request = request_again(source, image=image, name=self.subject, **changes)
         with self.deploy() as endpoint:
             response = endpoint.send(request)
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)

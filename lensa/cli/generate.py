@@ -119,16 +119,16 @@ def _again(
     style: str | None,
     options: dict[str, Any],
 ) -> Gallery:
+    from lensa.endpoint import request_again
     from lensa.gallery import make_writable
-    from lensa.like import request_like
 
     if style is not None:
         raise ConfigError("--like takes the style from the image: leave --style out.")
-    request = request_like(like, image=image)  # refused before anything starts
-    if avatar is None and request.avatar is None:
-        raise ConfigError(f"{like} names no avatar: lensa generate AVATAR --like {like}")
     if prompt:
         options["prompt"] = prompt
+    request = request_again(like, image=image, **options)  # refused before anything starts
+    if avatar is None and request.avatar is None:
+        raise ConfigError(f"{like} names no avatar: lensa generate AVATAR --like {like}")
     model = client.avatar(avatar or str(request.avatar))
     make_writable(out)
     return model.generate_like(like, image=image, **options)

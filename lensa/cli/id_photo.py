@@ -43,6 +43,8 @@ def id_photo(
         check_file(file)
         if file.resolve() == image.resolve():
             raise StorageError(f"{file} is the picture itself, and is not overwritten.")
+    if sheet is not None and sheet.resolve() == out.resolve():
+        raise StorageError(f"{out} is asked for twice: give --sheet a file of its own.")
     if not image.is_file():
         raise PhotosError(f"There is no picture at {image}.")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from shutil import get_terminal_size
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lensa.cli.output import Json, emit, table, told
+from lensa.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL import Image
 
     from lensa.prompts.styles import Style
     from lensa.sheet import Row
@@ -39,6 +43,8 @@ def styles(
 
     found = choose_styles("all" if pack is None else f"pack:{pack}").styles
     if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise ConfigError(f"--sheet {sheet}: the sheet is a PNG; call it so.")
         from lensa.sheet import contact_sheet
 
         write_sheet(contact_sheet("lensa styles", _rows(found)), sheet)
@@ -61,9 +67,17 @@ def _look(style: Style, room: int) -> str:
     return words if len(words) <= room else words[: room - 3].rstrip(" ,") + "..."
 
 
-def _rows(found: Sequence[Style]) -> list[Row]:
+def _picture(style: Style) -> Image.Image:
+    """The style's, or grey where there is none: in a pack of the user's, or a damaged one."""
     from PIL import Image
 
+    if style.picture is not None:
+        with suppress(OSError), Image.open(style.picture) as picture:
+            return picture.convert("RGB")
+    return Image.new("RGB", (128, 128), "#e4e2dc")
+
+
+def _rows(found: Sequence[Style]) -> list[Row]:
     from lensa.prompts.collection import Styles
     from lensa.sheet import Row
 
@@ -72,11 +86,6 @@ def _rows(found: Sequence[Style]) -> list[Row]:
         columns = ceil(len(members) / ceil(len(members) / _COLUMNS))  # rows of like length
         for start in range(0, len(members), columns):
             part = members[start : start + columns]
-            pictures = [
-                Image.new("RGB", (128, 128), "#e4e2dc")  # no picture: a pack of the user's
-                if style.picture is None
-                else Image.open(style.picture)
-                for style in part
-            ]
+            pictures = [_picture(style) for style in part]
             rows.append(Row("" if start else pack, pictures, [style.label for style in part]))
     return rows

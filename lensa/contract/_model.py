@@ -45,7 +45,7 @@ class Contract(BaseModel):
 
     @classmethod
     def _explain(cls, detail: ErrorDetails) -> str:
-        field = ".".join(str(part) for part in detail["loc"])
+        field = ".".join(_cut(str(part)) for part in detail["loc"])
         if detail["type"] == "extra_forbidden":
             return f"{cls.title}: unknown field {field!r}.{suggest(field, cls.model_fields)}"
         if detail["type"] == "missing":
@@ -53,6 +53,10 @@ class Contract(BaseModel):
         if not field:  # not even an object
             return f"{cls.title}: {detail['msg']}."
         return f"{cls.title}: {field} = {_short(detail['input'])}: {detail['msg']}."
+
+
+def _cut(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _short(value: Any, limit: int = 60) -> str:

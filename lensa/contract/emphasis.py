@@ -117,7 +117,7 @@ def _number(text: str, colon: int, field: str) -> float:
 
 
 def _checked(weight: float, field: str) -> float:
-    if weight > MAX_WEIGHT:
+    if not weight <= MAX_WEIGHT:  # of infinite nesting times nothing: NaN
         raise ConfigError(
             f"generation: {field}: nested brackets come to a weight of {weight:.3g}; "
             f"the most is {MAX_WEIGHT:g}."

@@ -18,12 +18,15 @@ Scheduler = Literal["default", "ddim", "ddim-trailing", "dpm++", "dpm++-karras",
 FewStep = Literal["lcm", "hyper-4", "hyper-8"]
 Quality = Literal["draft", "standard", "best"]
 
-Side = Annotated[int, Field(ge=16, le=2048, multiple_of=8)]
+MAX_SIDE = 2048  # pixels
+
+Side = Annotated[int, Field(ge=16, le=MAX_SIDE, multiple_of=8)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[float, Field(ge=0, le=2)]
 AvatarName = Annotated[str, Field(pattern=rf"^{JOB.pattern}$")]
 
 STRENGTH = 0.6
+MAX_LCM_STEPS = 50  # it was distilled from as many
 MAX_IMAGE = 8_000_000  # characters of base64: 6 MB, which is what an endpoint takes
 
 
@@ -90,6 +93,10 @@ class GenerationRequest(Contract):
     def check(self) -> None:
         if self.avatar is not None and self.avatar in self.blend:
             raise ValueError(f"blend mixes {self.avatar} into itself: name other avatars.")
+        if self.index + self.count > 2**31:
+            raise ValueError(f"index = {self.index} leaves no room for {self.count} images.")
+        if self.scheduler == "lcm" and (self.steps or 0) > MAX_LCM_STEPS:
+            raise ValueError(f"steps = {self.steps}: lcm takes {MAX_LCM_STEPS} at most.")
         if self.image is None and self.strength != STRENGTH:
             raise ValueError("strength is given without an image to begin with.")
         if self.tiny_decoder and (self.image is not None or self.face_detail):
@@ -113,6 +120,8 @@ class GenerationRequest(Contract):
             own = {"steps": steps, "scheduler": scheduler, "guided": 0.0, "guidance_scale": 1.0}
         named = {name: getattr(self, name) for name in own}
         filled = {name: own[name] if value is None else value for name, value in named.items()}
+        if filled["scheduler"] == "lcm":
+            filled["steps"] = min(filled["steps"], MAX_LCM_STEPS)
         return self.model_copy(update=filled)
 
 

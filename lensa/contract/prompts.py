@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # Words that go on from the subject: "a photo of ada in Paris", but "a photo of ada, red hat".
@@ -19,14 +20,24 @@ _GOES_ON = frozenset(_GOING_ON.split())
 def with_subject(prompt: str, names: Sequence[str] = ()) -> str:
     """Return the prompt with `{subject}` for the word "me" and for names, in any case.
 
-    A name of one letter is a word already, and is left alone. "ada-lovelace" may be written with a
-    space.
+    A name of one letter is a word already, and is left alone; so is one behind an article: of a
+    subject called "woman", "the woman" is another. "ada-lovelace" may be written with a space.
     """
-    called = [re.split(r"[\s_-]+", name.strip(" _-")) for name in names if len(name) > 1]
+    prompt = unicodedata.normalize("NFC", prompt)
+    called = [
+        re.split(r"[\s_-]+", unicodedata.normalize("NFC", name).strip(" _-"))
+        for name in names
+        if len(name) > 1
+    ]
     # The longest first: of "Ada Lovelace" no part is to be left over.
     called.sort(key=lambda parts: -sum(map(len, parts)))
     patterns = ["[Mm]e", *("(?i:" + r"[\s_-]+".join(map(re.escape, p)) + ")" for p in called)]
-    return re.sub(rf"(?<![\w{{-])(?:{'|'.join(patterns)})(?![\w}}-])", "{subject}", prompt)
+    any_name = rf"(?<![\w{{-])(?:{'|'.join(patterns)})(?![\w}}-])"
+    return re.sub(
+        rf"(?P<other>\b(?i:an?|the|this|that|my|his|her|their)\s+{any_name})|{any_name}",
+        lambda found: found["other"] or "{subject}",
+        prompt,
+    )
 
 
 def joined(words: str) -> str:

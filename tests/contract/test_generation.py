@@ -63,6 +63,10 @@ def test_what_is_no_request_is_a_config_error(body: str) -> None:
         ({"avatar": ADA, "blend": {ADA: 0.5}}, "mixes .* into itself"),
         ({"strength": 0.5}, "strength is given without an image"),
         ({"image": "x", "strength": 0}, "strength = 0"),
+        ({"scheduler": "lcm", "steps": 60}, "lcm takes 50 at most"),
+        ({"index": 2**31 - 1, "count": 2}, "leaves no room"),
+        ({"prompt": "(" * 661 + "a" + ":3)" * 660 + ":0)"}, "weight of nan"),
+        ({"x" * 100_000: 1}, "unknown field 'x{57}\\.\\.\\.'"),
         ({"prompt": "a (red hat"}, r"prompt: '\(' at character 3 is never closed"),
         ({"negative_prompt": "hat)"}, "negative_prompt: .* closes nothing"),
         ({"prompt": "(hat:99)"}, "no weight"),
@@ -88,8 +92,21 @@ def test_bad_fields_are_one_error_that_names_them(fields: dict[str, Any], says: 
         ("an adage, Adam and ada-like", "an adage, Adam and ada-like"),
         ("me at sea, with theme-me and Me", "{subject} at sea, with theme-me and {subject}"),
         ("{subject} with (ada:1.2)", "{subject} with ({subject}:1.2)"),
+        ("a portrait of the Ada in me", "a portrait of the Ada in {subject}"),  # behind an article
         ("", ""),
     ],
 )
 def test_the_subjects_name_stands_for_the_subject_and_stays_here(prompt: str, becomes: str) -> None:
     assert with_subject(prompt, ["ada"]) == becomes
+
+
+def test_a_name_is_known_however_its_letters_are_composed() -> None:
+    composed, apart = "j\u00fcrgen", "Ju\u0308rgen at sea"
+    assert with_subject(apart, [composed]) == "{subject} at sea"
+
+
+def test_a_few_step_lora_takes_the_qualitys_place() -> None:
+    suited = GenerationRequest(prompt="x", quality="best", few_step="hyper-8").suited_to(
+        BASES["sd15"]
+    )
+    assert (suited.steps, suited.scheduler, suited.guidance_scale) == (8, "ddim-trailing", 1.0)

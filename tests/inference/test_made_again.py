@@ -38,7 +38,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "in a draft": {"quality": "draft", "steps": None},
     **{
         name: {"scheduler": name}
-        for name in ("default", "ddim", "dpm++", "dpm++-karras", "euler", "lcm")
+        for name in ("default", "ddim", "dpm++", "dpm++-karras", "euler", "lcm", "ddim-trailing")
     },
 }
 
@@ -58,6 +58,24 @@ def test_a_png_is_made_again_pixel_by_pixel(case: str) -> None:
     again = drawn_again(request)
     assert again.prompts == alone.prompts
     assert again.images[0].tobytes() == alone.images[0].tobytes()
+
+
+@pytest.mark.parametrize("case", ["lcm", "hyper-4", "hyper-8", "tiny"])
+def test_how_it_was_hurried_is_told(case: str) -> None:
+    fields: dict[str, Any] = {"tiny_decoder": True} if case == "tiny" else {"few_step": case}
+    asked = GenerationRequest(prompt="me", seed=5, **fields).suited_to(BASES["micro"])
+    found = request_like(answered(written(generate_with(asked))))
+    again = found.suited_to(BASES["micro"])
+    assert (again.few_step, again.tiny_decoder) == (asked.few_step, asked.tiny_decoder)
+    assert (again.steps, again.scheduler, again.guided) == (
+        asked.steps,
+        asked.scheduler,
+        asked.guided,
+    )
+
+
+def generate_with(request: GenerationRequest) -> Result:
+    return generate(micro(), request, subject="ohwx person", class_noun="person")
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -246,3 +246,11 @@ def test_the_global_random_state_stays_as_it_is(tmp_path: Path) -> None:
     assert loaded is not None
     loaded.unsafe([noise(0)])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_gpu_that_is_full_for_the_second_try_costs_no_image() -> None:
+    def redraw(positions: list[int]) -> list[Image.Image]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    images, unsafe, redrawn = checked([noise(1), noise(2)], checker(-2), redraw)
+    assert len(images) == 2 and unsafe == [True, True] and redrawn == [False, False]

@@ -65,7 +65,7 @@ def test_what_is_not_the_subject(prompt: str) -> None:
 
 def test_a_name_is_no_pattern_and_no_letter() -> None:
     names = ["a+", "(b", "_", "-", "", "a"]
-    assert with_subject("a a+ - _ b", names) == "a {subject} - _ b"
+    assert with_subject("my, a+ - _ b", names) == "my, {subject} - _ b"
 
 
 @pytest.mark.parametrize(
