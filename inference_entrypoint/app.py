@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -74,11 +75,19 @@ class Engine:
                 log.exception("loading failed")
             self._on_failure(_words(error))
 
-    def draw(self, request: GenerationRequest, accept: str, check: Check) -> str | bytes:
+    def draw(
+        self, request: GenerationRequest, accept: str, check: Check
+    ) -> tuple[str | bytes, dict[str, str]]:
+        """Return the body, and the headers that tell of an image what JSON would."""
         from inference_entrypoint.inference import answer, output_fn
 
         response = answer(request, self.model, on_step=lambda *_: check())
-        return output_fn(response, accept)
+        headers = {"X-Lensa-Seed": str(response.images[0].seed)}
+        if any(image.unsafe for image in response.images):
+            headers["X-Lensa-Unsafe"] = "true"
+        if response.warnings:
+            headers["X-Lensa-Warnings"] = quote("; ".join(response.warnings)[:1000], safe=" ,;:'()")
+        return output_fn(response, accept), headers
 
 
 def make_app(engine: Engine) -> Starlette:
@@ -154,13 +163,15 @@ async def _invoke(engine: Engine, request: Request) -> Response:
         await asyncio.wait({drawing, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not drawing.done():
             raise ClientDisconnect
-        content = drawing.result()
+        content, headers = drawing.result()
     except (Abandoned, asyncio.CancelledError):
         raise HTTPException(503, "the server is shutting down.", {"Retry-After": "5"}) from None
     finally:
         gone.cancel()
         ticket.abandon()  # of no effect on what is done
-    return Response(content, media_type=f"image/{format}" if format else JSON)
+    if format is None:
+        return Response(content, media_type=JSON)
+    return Response(content, media_type=f"image/{format}", headers=headers)
 
 
 async def _body(request: Request) -> bytes:

@@ -114,6 +114,17 @@ def test_other_paths_and_methods_are_named(client: httpx.Client) -> None:
         assert "POST /invocations" in answer.json()["error"]["message"]
 
 
+def test_an_image_alone_tells_its_seed_and_warnings_in_headers(client: httpx.Client) -> None:
+    ask = {"prompt": "a castle", "seed": 5, "steps": 2}
+    answer = client.post("/invocations", json=ask, headers={"Accept": "image/png"})
+    assert answer.headers["x-lensa-seed"] == "5"
+    assert "did not name the subject" in answer.headers["x-lensa-warnings"]
+    assert "x-lensa-unsafe" not in answer.headers
+    ask["prompt"] = "me in a castle"
+    answer = client.post("/invocations", json=ask, headers={"Accept": "image/png"})
+    assert "x-lensa-warnings" not in answer.headers
+
+
 def test_requests_at_once_are_answered_one_after_the_other(client: httpx.Client) -> None:
     def ask(seed: int) -> bytes:
         answer = client.post(
