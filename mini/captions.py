@@ -101,7 +101,7 @@ def caption(values: dict[str, str], rng: random.Random) -> str:
     if rng.random() < 0.1:
         return ""
     draw = rng.random()
-    share = 0.0 if draw < 0.15 else 1.0 if draw < 0.3 else rng.random()
+    share = 0.0 if draw < 0.15 else 1.0 if draw < 0.5 else rng.random()
     kept = {name for name in values if rng.random() < share}
     if values["style"] != "photo":
         kept.add("style")
@@ -190,10 +190,10 @@ def _attributes(
         (after if hair == "bald" else worn).append(hair)
     if "skin" in kept:
         worn.append(f"{values['skin']} skin")
-    if "glasses" in kept and (values["glasses"] != "none" or rng.random() < 0.3):
+    if "glasses" in kept and (values["glasses"] != "none" or rng.random() < 0.6):
         phrase = rng.choice(GLASSES[values["glasses"]])
         worn.append(f"wearing {phrase}" if phrase[:2] != "no" and rng.random() < 0.3 else phrase)
-    if "facial_hair" in kept and (values["facial_hair"] != "none" or rng.random() < 0.3):
+    if "facial_hair" in kept and (values["facial_hair"] != "none" or rng.random() < 0.6):
         worn.append(rng.choice(FACIAL_HAIR[values["facial_hair"]]))
     if "expression" in kept:
         phrase = rng.choice(EXPRESSION[values["expression"]])
