@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from lensa.like import Source
 
 _BUSY_TRIES = 8
-_SECONDS = 600.0  # eight images of a full-size model on a CPU take minutes
+_AT_A_TIME = 4  # images; the engine's own batch
+_SECONDS = 1800.0  # for those: a full-size model on a CPU takes minutes an image
 
 
 class Endpoint:
@@ -60,7 +62,38 @@ class Endpoint:
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
-        """Send a request and return the answer; a busy endpoint is asked again, as it says."""
+        """Send a request and return the answer; a busy endpoint is asked again, as it says.
+
+        Many images are asked for a few at a time, in the batches that the endpoint would draw them
+        in, so that no answer is too long in coming: they are the same images.
+        """
+        if request.count <= _AT_A_TIME:
+            return self._send(request)
+        if request.seed is None:
+            request = request.model_copy(update={"seed": secrets.randbelow(2**32)})
+        parts = [
+            self._send(
+                request.model_copy(
+                    update={
+                        "index": request.index + start,
+                        "count": min(_AT_A_TIME, request.count - start),
+                    }
+                )
+            )
+            for start in range(0, request.count, _AT_A_TIME)
+        ]
+        return parts[0].model_copy(
+            update={
+                "request": parts[0].request.model_copy(
+                    update={"index": request.index, "count": request.count}
+                ),
+                "images": tuple(image for part in parts for image in part.images),
+                "warnings": tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
+                "seconds": sum(part.seconds for part in parts),
+            }
+        )
+
+    def _send(self, request: GenerationRequest) -> GenerationResponse:
         for left in reversed(range(_BUSY_TRIES)):
             try:
                 return self._post(request)

@@ -65,6 +65,23 @@ def test_deploy_ends_with_its_client_even_when_that_is_killed(micro_avatar: Avat
         assert eventually(lambda: not entrypoints(micro_avatar.path.parent))
 
 
+def test_many_images_come_in_parts_and_are_the_same(micro_avatar: Avatar) -> None:
+    fields = {"prompt": "me at sea", "count": 6, "seed": 5, "steps": 2}
+    with micro_avatar.deploy() as endpoint:
+        whole = endpoint.generate(**fields)
+        body = json.dumps(fields).encode()
+        headers = {"Content-Type": "application/json"}
+        call = urllib.request.Request(f"{endpoint.url}/invocations", body, headers)
+        with urllib.request.urlopen(call, timeout=60) as answer:
+            at_once = json.load(answer)["images"]
+        rest = endpoint.generate(**{**fields, "index": 4, "count": 2})
+        drawn = endpoint.generate("me", count=5, steps=1)
+    assert [image.data for image in whole] == [image["data"] for image in at_once]
+    assert [image.data for image in rest] == [image.data for image in whole[4:]]
+    assert [image.index for image in whole] == list(range(6))
+    assert len({image.seed for image in drawn}) == 1  # drawn once, for all parts
+
+
 def test_an_avatar_with_half_a_file_is_not_served(micro_avatar: Avatar, tmp_path: Path) -> None:
     copy = shutil.copytree(micro_avatar.path, tmp_path / "copy")
     manifest = json.loads((micro_avatar.path / "avatar.json").read_text())
