@@ -32,7 +32,7 @@ NAMES = {
     "opentelemetry-sdk": "opentelemetry.sdk",
     "opentelemetry-semantic-conventions": "opentelemetry.semconv",
 }
-OF_TORCH = {"accelerate", "bitsandbytes", "peft"}  # they import it: looked for, not imported
+OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft"}  # they import it: looked for, not imported
 
 
 def python312() -> str | None:
