@@ -32,7 +32,8 @@ NAMES = {
     "opentelemetry-sdk": "opentelemetry.sdk",
     "opentelemetry-semantic-conventions": "opentelemetry.semconv",
 }
-OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft"}  # they import it: looked for, not imported
+# They import torch: looked for, not imported.
+OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft"}
 
 
 def python312() -> str | None:
