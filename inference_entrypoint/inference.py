@@ -22,7 +22,7 @@ from inference_entrypoint.encode import encode, parameters, read_parameters
 from inference_entrypoint.generate import OnStep, Result
 from inference_entrypoint.library import Library
 from lensa.contract import MANIFEST, GeneratedImage, GenerationRequest, GenerationResponse, Layout
-from lensa.contract.generation import ImageFormat
+from lensa.contract.generation import STRENGTH, ImageFormat
 from lensa.errors import ArtifactError, ConfigError, LensaError
 
 log = logging.getLogger("lensa.server")
@@ -115,7 +115,8 @@ def answer(
     )
     return GenerationResponse(
         avatar=result.request.avatar or model.name,
-        request=result.request.model_copy(update={"image": None}),  # theirs; megabytes
+        # Without the picture, which is theirs, and megabytes; the strength is about it.
+        request=result.request.model_copy(update={"image": None, "strength": STRENGTH}),
         images=images,
         warnings=tuple(result.warnings),
         seconds=round(time.monotonic() - start, 3),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from local.processes import entrypoints, eventually, finish, lensa, read_until
+from PIL import Image
 
 from lensa.avatar import Avatar
 from lensa.errors import BusyError, ConfigError, EndpointError
@@ -80,6 +81,23 @@ def test_many_images_come_in_parts_and_are_the_same(micro_avatar: Avatar) -> Non
     assert [image.data for image in rest] == [image.data for image in whole[4:]]
     assert [image.index for image in whole] == list(range(6))
     assert len({image.seed for image in drawn}) == 1  # drawn once, for all parts
+
+
+def test_an_image_begun_with_a_picture_is_made_again_with_it(
+    micro_avatar: Avatar, tmp_path: Path
+) -> None:
+    picture = Image.linear_gradient("L").convert("RGB")
+    picture.save(tmp_path / "begin.png")
+    with micro_avatar.deploy() as endpoint:
+        asked = {"image": tmp_path / "begin.png", "strength": 0.5, "steps": 4, "seed": 5}
+        (first,) = endpoint.generate("me in oil", **asked)
+        (plain,) = endpoint.generate("me in oil", steps=4, seed=5)
+        (again,) = endpoint.generate_like(first, image=tmp_path / "begin.png")
+        (other,) = endpoint.generate_like(first, image=picture, prompt="me in ink")
+        with pytest.raises(ConfigError, match="begun with an image"):
+            endpoint.generate_like(first)
+    assert again.data == first.data != plain.data
+    assert other.data != first.data and "in ink" in other.prompt
 
 
 def test_an_avatar_with_half_a_file_is_not_served(micro_avatar: Avatar, tmp_path: Path) -> None:
