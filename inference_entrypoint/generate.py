@@ -220,7 +220,7 @@ def _detailed(
         ]
         return drawing.draw(jobs, size, face_detail.STRENGTH)
 
-    return face_detail.detail(images, redraw, size)[0]
+    return face_detail.detail(images, redraw, size, face_detail.find_faces)[0]
 
 
 def _told(unsafe: Sequence[bool], redrawn: Sequence[bool]) -> list[str]:

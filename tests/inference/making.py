@@ -35,11 +35,23 @@ def micro() -> StableDiffusionPipeline:
 
 
 def draw(
-    pipeline: Any, prompt: str = "as a pirate", *, indices: Any = None, **fields: Any
+    pipeline: Any,
+    prompt: str = "as a pirate",
+    *,
+    indices: Any = None,
+    checker: Any = None,
+    **fields: Any,
 ) -> Result:
     """Draw with few steps and a fixed seed; `fields` are those of GenerationRequest."""
     request = GenerationRequest(prompt=prompt, **{"steps": 3, "seed": 5, **fields})
-    return generate(pipeline, request, subject="ohwx person", class_noun="person", indices=indices)
+    return generate(
+        pipeline,
+        request,
+        subject="ohwx person",
+        class_noun="person",
+        checker=checker,
+        indices=indices,
+    )
 
 
 def difference(one: Image.Image, other: Image.Image) -> int:

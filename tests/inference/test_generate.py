@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from diffusers import EulerAncestralDiscreteScheduler
 from making import difference, draw, fresh_micro, micro
+from PIL import Image
 
+from inference_entrypoint import face_detail
 from inference_entrypoint.generate import to_images
 from inference_entrypoint.inference import answer
 from inference_entrypoint.noise import generator_of, starting_noise
@@ -150,3 +154,40 @@ def test_running_out_of_gpu_memory_is_said_in_words() -> None:
 
     with pytest.raises(LensaError, match="ask for smaller ones"):
         answer(GenerationRequest(prompt="x"), Full())  # type: ignore[arg-type]
+
+
+class Severe:
+    """A checker that flags what it is told to, look by look."""
+
+    def __init__(self, *looks: list[bool]) -> None:
+        self.looks = list(looks)
+
+    def unsafe(self, images: Sequence[Image.Image]) -> list[bool]:
+        verdicts = self.looks.pop(0)
+        assert len(verdicts) == len(images)
+        return verdicts
+
+
+def test_a_flagged_image_is_drawn_from_another_seed_and_blurred_if_that_is_flagged_too() -> None:
+    plain = draw(micro(), count=3)
+    checker = Severe([False, True, True], [False, True])
+    checked = draw(micro(), count=3, checker=checker)
+    assert checked.unsafe == [False, False, True]
+    assert checked.seeds == [5, 6, 5]
+    assert checked.images[0].tobytes() == plain.images[0].tobytes()
+    (other,) = draw(micro(), count=3, seed=6, indices=[1]).images
+    assert difference(checked.images[1], other) <= 1  # which its seed and index make again
+    assert checked.images[2].tobytes() != plain.images[2].tobytes()
+    assert [note.split(":")[0] for note in checked.warnings if "safety" in note] == ["safety"] * 2
+
+
+def test_small_faces_are_drawn_once_more_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_detail, "find_faces", lambda image: [(20, 20, 30, 30)])
+    plain = draw(micro(), "me", width=64, height=64, count=2)
+    redrawn = draw(micro(), "me", width=64, height=64, count=2, face_detail=True)
+    (alone,) = draw(micro(), "me", width=64, height=64, indices=[1], face_detail=True).images
+    for before, after in zip(plain.images, redrawn.images, strict=True):
+        one, other = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
+        assert np.abs(one - other)[20:30, 20:30].max() > 0
+        assert np.abs(one - other)[40:].max() == 0
+    assert difference(redrawn.images[1], alone) <= 1
