@@ -16,7 +16,7 @@
     noise.py         the starting noise of image i
     samplers.py      the schedulers by name
     remembering.py   the prompt's keys and values, computed once
-    modes.py         a pipeline lent, and given back as it was
+    modes.py         networks lent to drawing, and given back in their modes
     face_detail.py   small faces, drawn once more
     safety.py        what the checker sees, and what is done about it
     few_step.py, tiny_decoder.py   the hub's LoRAs for four steps, and TAESD

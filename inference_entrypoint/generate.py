@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,11 +18,11 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from inference_entrypoint import face_detail
-from inference_entrypoint.adapters import applied
+from inference_entrypoint.adapters import applied, in_use
 from inference_entrypoint.conditioning import MAX_TOKENS, Conditioning, condition, token_count
 from inference_entrypoint.drawing import Drawing, Job, OnStep, to_images
 from inference_entrypoint.families import family_of
-from inference_entrypoint.modes import evaluating, scaled
+from inference_entrypoint.modes import evaluating
 from inference_entrypoint.noise import generator_of
 from inference_entrypoint.prompts import place_subject, place_subject_in
 from inference_entrypoint.safety import SafetyChecker, checked
@@ -110,8 +110,7 @@ def generate(
         )
         latents = None if start is None else encode_image(pipeline, start)
         shots = [
-            _Shot(texts[prompt], request.seed, index)
-            for prompt, index in zip(prompts, indices, strict=True)
+            _Shot(texts[prompt], index) for prompt, index in zip(prompts, indices, strict=True)
         ]
 
         def draw(positions: Sequence[int], seed: int) -> list[Image.Image]:
@@ -144,7 +143,6 @@ def generate(
 @dataclass(frozen=True)
 class _Shot:
     text: Conditioning
-    seed: int
     index: int
 
 
@@ -158,18 +156,19 @@ def _filled(request: GenerationRequest, size: tuple[int, int]) -> GenerationRequ
     )
 
 
+@contextmanager
 def _using(
     pipeline: DiffusionPipeline, request: GenerationRequest, adapters: Mapping[str, float] | None
-) -> AbstractContextManager[list[str]]:
+) -> Iterator[list[str]]:
+    """Use these adapters, or those that are in use, at the request's scale; yields what the user
+    should know about that."""
+    notes = []
     if adapters is None:
-        return scaled(pipeline, request.adapter_scale)
-    return _quietly(applied(pipeline, adapters))
-
-
-@contextmanager
-def _quietly(context: AbstractContextManager[None]) -> Iterator[list[str]]:
-    with context:
-        yield []
+        adapters = dict.fromkeys(in_use(pipeline), request.adapter_scale)
+        if not adapters and request.adapter_scale != 1:
+            notes = ["adapter_scale: has no effect, the subject is in this model's own weights."]
+    with applied(pipeline, adapters):
+        yield notes
 
 
 def _final_prompts(

@@ -61,9 +61,9 @@ def request_like(source: Source, *, image: str | Path | bytes | None = None) -> 
     """Return the request that makes an image again; its `avatar` is the one that the file names.
 
     `source` is a PNG, JPEG or WebP that lensa made, as a file or opened. `image` is the one that it
-    was begun with, if it was: a file or its bytes, exactly as they were. Nothing is filled in anew:
-    the prompt is the one that the text encoder saw. What A1111 made is followed as far as its
-    settings have names here; the image will be another one.
+    was begun with, if it was, byte for byte as it was sent: see lensa.endpoint.packed. Nothing is
+    filled in anew: the prompt is the one that the text encoder saw. What A1111 made is followed as
+    far as its settings have names here; the image will be another one.
 
     The fields that are set, `request.model_dump(exclude_unset=True)`, are those to hand on; whether
     unsafe images may pass is not among them. Raises ConfigError if the file has no parameters or is

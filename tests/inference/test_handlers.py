@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from making import draw, make_avatar
+from many import id_of, numbered
 from PIL import Image
 
 from inference_entrypoint import inference
 from inference_entrypoint.avatars import Avatar
 from inference_entrypoint.encode import read_parameters
+from inference_entrypoint.library import Library
 from lensa.contract import GenerationResponse
-from lensa.errors import ConfigError
+from lensa.errors import ConfigError, NotFoundError
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def model(folder: Path) -> Iterator[Avatar]:
     assert after == before  # the model folder may be read-only
 
 
-def call(model: Avatar, body: bytes | str, accept: str = "application/json") -> str | bytes:
+def call(
+    model: Avatar | Library, body: bytes | str, accept: str = "application/json"
+) -> str | bytes:
     request = inference.input_fn(body, "application/json")
     return inference.output_fn(inference.predict_fn(request, model), accept)
 
@@ -94,3 +98,27 @@ def test_the_handlers_have_the_parameters_that_aws_counts() -> None:
     for name, count in counts.items():
         parameters = inspect.signature(getattr(inference, name)).parameters
         assert len(parameters) == count and list(parameters)[-1] == "context"
+
+
+def test_a_folder_of_avatars_is_served_by_name_and_a_damaged_one_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2, 3):
+        numbered(tmp_path / f"avatar-{number}", number)
+    (tmp_path / "avatar-3" / "avatar.json").write_text("{")
+    library = inference.model_fn(str(tmp_path))
+    assert "avatar-3" in caplog.text
+    answers = {
+        number: GenerationResponse.model_validate_json(
+            call(library, f'{{"prompt": "me", "seed": 5, "steps": 2, "avatar": "{id_of(number)}"}}')
+        )
+        for number in (2, 1)
+    }
+    assert [answers[number].avatar for number in (1, 2)] == [id_of(1), id_of(2)]
+    assert answers[1].images[0].data != answers[2].images[0].data
+    with Image.open(BytesIO(answers[2].images[0].content())) as picture:
+        assert f"Avatar: {id_of(2)}" in (read_parameters(picture) or "")
+    first = GenerationResponse.model_validate_json(call(library, '{"prompt": "me", "steps": 2}'))
+    assert first.avatar == id_of(1)
+    with pytest.raises(NotFoundError, match="No avatar"):
+        call(library, f'{{"prompt": "me", "avatar": "{id_of(3)}"}}')
