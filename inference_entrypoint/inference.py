@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 
 from inference_entrypoint.avatars import Avatar, load_avatar
+from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.encode import encode, parameters, read_parameters
-from inference_entrypoint.generate import OnStep, Result
 from inference_entrypoint.library import Library
+from inference_entrypoint.order import Result
 from lensa.contract import MANIFEST, GeneratedImage, GenerationRequest, GenerationResponse, Layout
 from lensa.contract.generation import STRENGTH, ImageFormat
 from lensa.errors import ArtifactError, ConfigError, LensaError
