@@ -162,7 +162,7 @@ async def _invoke(engine: Engine, request: Request, terms: Terms) -> Response:
         ticket = engine.submit(
             message.model_dump_json(),
             JSON if events else accept,
-            deadline=None if seconds is None else arrived + seconds,
+            seconds=None if seconds is None else seconds - (time.monotonic() - arrived),
             events=events,
         )
     except QueueFull as full:

@@ -49,6 +49,10 @@ class Abandoned(Exception):
     """Nobody waits for this request any more."""
 
 
+class TurnTooLate(Exception):
+    """Most of a request's time went by in the queue."""
+
+
 @dataclass
 class Channel:
     """The server's end of the line. Any thread may speak."""
@@ -136,6 +140,9 @@ class Drawer:
             else:
                 self._encoding.submit(self._answer, ask, outcome, time.monotonic() - start)
 
+        # With less than half of its time left it would be begun in vain.
+        if ask.deadline is not None and ask.deadline - start < (ask.seconds or 0) / 2:
+            raise TurnTooLate
         on_step(0, 0)
         order = self._model.order(GenerationRequest.model_validate_json(ask.request))
         self._batcher.add(order, on_end, on_step, on_images)
@@ -183,6 +190,8 @@ def _told(error: Exception) -> tuple[int, str, str]:
     from inference_entrypoint.batching import TimeUp
     from inference_entrypoint.inference import NO_MEMORY, TOO_SLOW
 
+    if isinstance(error, TurnTooLate):
+        return 503, "Busy", "its turn came too late: ask again."
     if isinstance(error, TimeUp | TooMuchError):
         words = TOO_SLOW if isinstance(error, TimeUp) else str(error)
         return 413, TooMuchError.__name__, words
