@@ -31,6 +31,7 @@ from typing import Any, TextIO
 import uvicorn
 
 from inference_entrypoint.app import QUEUE, Engine, make_app
+from inference_entrypoint.protocol import PATIENCE, patient
 from inference_entrypoint.unused import leave_out
 from lensa.contract import Layout
 
@@ -68,6 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         lifespan="off",
         log_level="warning",
         access_log=False,
+        http=patient(options.patience),
+        ws="none",
         timeout_graceful_shutdown=options.grace + 3,  # what is abandoned is answered, too
     )
     server = _Server(config, engine, events)
@@ -170,6 +173,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         type=int,
         default=GRACE,
         help=f"seconds for running requests at the end ({GRACE})",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help=f"seconds for a request's head, and three times as many for its body ({PATIENCE:g})",
     )
     return parser.parse_args(arguments)
 
