@@ -38,8 +38,12 @@ EXAMPLES: dict[str, Schema] = {
     },
 }
 
+DEADLINE = "X-Lensa-Deadline"
+TOKEN = {"security": [{}, {"token": []}]}  # asked for only where the server was given one
+
 ERRORS = {
     400: "The request is wrong; the message names every field and what to change.",
+    401: "The server wants its token.",
     408: "The request did not arrive in time.",
     413: "The body, or what was asked for, is larger than what can be carried.",
     415: "The body is not JSON, or it is compressed.",
@@ -67,10 +71,13 @@ def openapi() -> Schema:
         "paths": {
             "/ping": {"get": _ping()},
             "/invocations": {"post": _invocations()},
-            "/metrics": {"get": _text("metrics", "Figures for Prometheus.", METRICS)},
+            "/metrics": {
+                "get": _text("metrics", "Figures for Prometheus.", METRICS, "string", 401) | TOKEN
+            },
             "/openapi.json": {"get": _text("openapi", "This description.", JSON, "object")},
         },
         "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {**models, "Error": ERROR, "Ready": READY, "Loading": LOADING},
             "headers": {"X-Request-Id": REQUEST_ID, "Retry-After": RETRY_AFTER},
         },
@@ -89,6 +96,8 @@ def _invocations() -> Schema:
             "`Accept` chooses the answer: JSON with every image in it, one image alone (then "
             "`count` is 1), or events while it is drawn. An answer is under 6 MB."
         ),
+        **TOKEN,
+        "parameters": [DEADLINE_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {JSON: {"schema": _ref("GenerationRequest"), "examples": examples}},
@@ -126,7 +135,7 @@ def _ping() -> Schema:
     }
 
 
-def _text(name: str, summary: str, media: str, kind: str = "string") -> Schema:
+def _text(name: str, summary: str, media: str, kind: str, *statuses: int) -> Schema:
     response = {
         "description": summary,
         "headers": _headers("X-Request-Id"),
@@ -135,7 +144,7 @@ def _text(name: str, summary: str, media: str, kind: str = "string") -> Schema:
     return {
         "operationId": name,
         "summary": summary,
-        "responses": {"200": response, **_errors(*AT_ANY_PATH)},
+        "responses": {"200": response, **_errors(*AT_ANY_PATH, *statuses)},
     }
 
 
@@ -191,6 +200,15 @@ LOADING: Schema = {
     "type": "object",
     "properties": {"status": {"const": "loading"}},
     "required": ["status"],
+}
+DEADLINE_PARAMETER: Schema = {
+    "name": DEADLINE,
+    "in": "header",
+    "description": (
+        "Seconds from the request's arrival to its answer, if that is less than the server gives. "
+        "What is done by then is the answer, and it says that it is partial."
+    ),
+    "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 REQUEST_ID: Schema = {
     "description": "What the server's log calls this request.",

@@ -168,6 +168,8 @@ def _unsound(scope: Scope) -> str | None:
     """
     headers = scope.get("headers", ())
     names = {name for name, _ in headers}
+    if scope["http_version"] not in ("1.0", "1.1"):
+        return f"HTTP {scope['http_version']} is not spoken here: use HTTP/1.1."
     if b"transfer-encoding" in names:
         if b"content-length" in names:
             return "give Content-Length or Transfer-Encoding, not both."

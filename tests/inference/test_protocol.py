@@ -202,6 +202,7 @@ def test_who_reads_slowly_gets_it_all() -> None:
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n", "longer than 16,384 bytes"),
         (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 9_000, "longer than 16,384 bytes"),
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", "longer than 16,384 bytes"),
+        (b"GET / HTTP/2.0\r\n", "use HTTP/1.1"),
         (b"GET / HTTP/1.1\r\nNo colon\r\n", "not HTTP"),
         (b"\x16\x03\x01\x02", "not HTTP"),
     ],
