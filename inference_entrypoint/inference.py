@@ -81,7 +81,6 @@ def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -
     """Parse a request. Raises ConfigError naming every field that is wrong."""
     if media_type(content_type) != JSON:
         raise ConfigError(f"generation: send {JSON}, not {content_type!r}.")
-    # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
     return GenerationRequest.model_validate_json(body, strict=True)
 
 

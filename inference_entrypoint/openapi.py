@@ -85,7 +85,6 @@ def openapi() -> Schema:
 
 
 def _invocations() -> Schema:
-    text = {"type": "string"}
     image: Schema = {media: {"schema": {}} for media in IMAGES}
     answer = {"schema": _ref("GenerationResponse")}
     examples = {name: {"value": value} for name, value in EXAMPLES.items()}
@@ -94,7 +93,8 @@ def _invocations() -> Schema:
         "summary": "Draw images.",
         "description": (
             "`Accept` chooses the answer: JSON with every image in it, one image alone (then "
-            "`count` is 1), or events while it is drawn. An answer is under 6 MB."
+            "`count` is 1), or events while it is drawn: the schema is that of one event, of which "
+            "`answer` or `error` is the last. An answer is under 6 MB."
         ),
         **TOKEN,
         "parameters": [DEADLINE_PARAMETER],
@@ -110,12 +110,46 @@ def _invocations() -> Schema:
                     # These tell of an image alone what JSON would.
                     "X-Lensa-Seed": {"schema": {"type": "string", "pattern": "^[0-9]+$"}},
                     "X-Lensa-Unsafe": {"schema": {"type": "string", "enum": ["true"]}},
-                    "X-Lensa-Warnings": {"schema": text},
+                    "X-Lensa-Warnings": {"schema": {"type": "string"}},
                 },
-                "content": {JSON: answer, **image, EVENTS: {"schema": text}},
+                "content": {JSON: answer, **image, EVENTS: {"schema": _event()}},
             },
             **_errors(*ERRORS),
         },
+    }
+
+
+def _event() -> Schema:
+    """Return what one event of a stream is: its name, and data that are JSON in a string."""
+    step = {
+        "type": "object",
+        "properties": {name: {"type": "integer", "minimum": 0} for name in ("done", "of")},
+        "required": ["done", "of"],
+        "additionalProperties": False,
+    }
+    kinds = {
+        "begun": {"type": "object", "maxProperties": 0},
+        "step": step,
+        "image": _ref("GeneratedImage"),
+        "answer": _ref("GenerationResponse"),
+        "error": _ref("Error"),
+    }
+    return {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "event": {"const": name},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": JSON,
+                        "contentSchema": content,
+                    },
+                },
+                "required": ["event", "data"],
+            }
+            for name, content in kinds.items()
+        ]
     }
 
 

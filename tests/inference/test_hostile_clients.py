@@ -22,10 +22,10 @@ from making import make_avatar
 from serving import PICTURE, Server, ready
 
 MEMORY = 60_000_000  # bytes; what the server may grow by, for a body of 100 MB
-POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+POST = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 GOOD = json.dumps({**PICTURE, "steps": 1}).encode()
 WHOLE = POST + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD
-PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+PING = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +148,15 @@ def test_two_hundred_that_say_nothing_are_let_go(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 100000000", b"Transfer-Encoding: chunked"])
-def test_a_hundred_megabytes_are_not_listened_to(client: httpx.Client, length: bytes) -> None:
+@pytest.mark.parametrize("path", [b"/invocations", b"/nope"])
+def test_a_hundred_megabytes_are_not_listened_to(
+    client: httpx.Client, path: bytes, length: bytes
+) -> None:
     part = b"x" * 1_000_000
     chunk = b"%x\r\n%s\r\n" % (len(part), part) if b"chunked" in length else part
     sent = 0
-    with connect(client, POST + length + b"\r\n\r\n") as connection:
+    beginning = POST.replace(b"/invocations", path) + length + b"\r\n\r\n"
+    with connect(client, beginning) as connection:
         with suppress(ConnectionError):
             for _ in range(100):
                 connection.sendall(chunk)
@@ -178,20 +182,21 @@ def test_a_hundred_bodies_that_are_never_finished_leave_nothing_behind(
     [
         PING.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n"),
         PING.replace(b"\r\n\r\n", b"\r\n" + b"X: x\r\n" * 100_000 + b"\r\n"),
-        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /ping HTTP/1.1\r\n\r\n",
-        b"GET /ping HTTP/3.7\r\nHost: x\r\n\r\n",
+        b"GET /ping HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n",
+        b"GET /ping HTTP/3.7\r\nHost: localhost\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /p\x00ing HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /ping HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n\r\n",
+        b"GET /p\x00ing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /ping HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
         b"\x00" * 1000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # TLS
-        b"GET /ping HTTP/1.1\r\nHost: x\r\nX : space\r\n\r\n",
-        b"GET\t/ping\tHTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET http://elsewhere/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"TRACE /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /ping HTTP/1.1\r\nHost: localhost\r\nX : space\r\n\r\n",
+        b"GET\t/ping\tHTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET http://elsewhere/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"TRACE /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ],
     ids=lambda request: ascii(request[:40]),
 )
@@ -258,7 +263,7 @@ def test_who_resets_the_connection_while_it_draws_is_gone(client: httpx.Client) 
 
 def test_requests_one_behind_the_other_are_answered_in_order(client: httpx.Client) -> None:
     last = PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    answers = said(client, PING + WHOLE + b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n" + last)
+    answers = said(client, PING + WHOLE + b"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n" + last)
     assert statuses(answers) == [200, 200, 404, 200]
 
 
@@ -268,9 +273,8 @@ def test_a_hundred_requests_in_one_breath_do_not_pile_up(client: httpx.Client) -
 
 
 def test_http_1_0_is_answered_and_closed(client: httpx.Client) -> None:
-    assert statuses(said(client, b"GET /ping HTTP/1.0\r\n\r\n")) == [200]
-    body = b"POST /invocations HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD
-    assert statuses(said(client, body)) == [200]
+    assert statuses(said(client, b"GET /ping HTTP/1.0\r\nHost: localhost\r\n\r\n")) == [200]
+    assert statuses(said(client, WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"))) == [200]
 
 
 def test_a_request_for_another_protocol_stays_http(client: httpx.Client) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
-from inference_entrypoint.protocol import patient
+from inference_entrypoint.protocol import UNHEARD, patient
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = 50_000_000  # bytes; more than a kernel keeps for a client that does not read
@@ -146,6 +146,14 @@ def test_who_was_answered_before_the_body_ended_does_not_hold_the_connection(por
     with connect(port, b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") as slow:
         dribble(slow, 5)
         assert heard(slow).startswith(b"HTTP/1.1 200")
+
+
+def test_who_was_answered_and_goes_on_for_ever_is_cut_off(port: int) -> None:
+    length = 4 * UNHEARD
+    ask = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length
+    with connect(port, ask) as endless, pytest.raises(ConnectionError):
+        for _ in range(length // 1_000_000):
+            endless.sendall(b"x" * 1_000_000)
 
 
 def test_a_second_request_has_a_clock_too(port: int) -> None:
