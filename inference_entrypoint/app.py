@@ -148,7 +148,8 @@ async def _invoke(engine: Engine, request: Request, terms: Terms) -> Response:
     if media_type(content_type) != JSON or "content-encoding" in request.headers:
         raise HTTPException(415, f"send {JSON}, not compressed.")
     accept = request.headers.get("accept", JSON)
-    message = GenerationRequest.model_validate_json(body)
+    # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
+    message = GenerationRequest.model_validate_json(body, strict=True)
     events = wants_events(accept)
     format = None if events else negotiate(message, accept)  # refused before anything is drawn
     if format is not None:

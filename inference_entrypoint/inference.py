@@ -81,7 +81,7 @@ def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -
     """Parse a request. Raises ConfigError naming every field that is wrong."""
     if media_type(content_type) != JSON:
         raise ConfigError(f"generation: send {JSON}, not {content_type!r}.")
-    return GenerationRequest.model_validate_json(body)
+    return GenerationRequest.model_validate_json(body, strict=True)
 
 
 def predict_fn(

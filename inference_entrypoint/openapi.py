@@ -38,8 +38,12 @@ EXAMPLES: dict[str, Schema] = {
     },
 }
 
+DEADLINE = "X-Lensa-Deadline"
+TOKEN = {"security": [{}, {"token": []}]}  # asked for only where the server was given one
+
 ERRORS = {
     400: "The request is wrong; the message names every field and what to change.",
+    401: "The server wants its token.",
     408: "The request did not arrive in time.",
     413: "The body, or what was asked for, is larger than what can be carried.",
     415: "The body is not JSON, or it is compressed.",
@@ -67,10 +71,13 @@ def openapi() -> Schema:
         "paths": {
             "/ping": {"get": _ping()},
             "/invocations": {"post": _invocations()},
-            "/metrics": {"get": _text("metrics", "Figures for Prometheus.", METRICS)},
+            "/metrics": {
+                "get": _text("metrics", "Figures for Prometheus.", METRICS, "string", 401) | TOKEN
+            },
             "/openapi.json": {"get": _text("openapi", "This description.", JSON, "object")},
         },
         "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {**models, "Error": ERROR, "Ready": READY, "Loading": LOADING},
             "headers": {"X-Request-Id": REQUEST_ID, "Retry-After": RETRY_AFTER},
         },
@@ -78,7 +85,6 @@ def openapi() -> Schema:
 
 
 def _invocations() -> Schema:
-    text = {"type": "string"}
     image: Schema = {media: {"schema": {}} for media in IMAGES}
     answer = {"schema": _ref("GenerationResponse")}
     examples = {name: {"value": value} for name, value in EXAMPLES.items()}
@@ -87,8 +93,11 @@ def _invocations() -> Schema:
         "summary": "Draw images.",
         "description": (
             "`Accept` chooses the answer: JSON with every image in it, one image alone (then "
-            "`count` is 1), or events while it is drawn. An answer is under 6 MB."
+            "`count` is 1), or events while it is drawn: the schema is that of one event, of which "
+            "`answer` or `error` is the last. An answer is under 6 MB."
         ),
+        **TOKEN,
+        "parameters": [DEADLINE_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {JSON: {"schema": _ref("GenerationRequest"), "examples": examples}},
@@ -101,12 +110,46 @@ def _invocations() -> Schema:
                     # These tell of an image alone what JSON would.
                     "X-Lensa-Seed": {"schema": {"type": "string", "pattern": "^[0-9]+$"}},
                     "X-Lensa-Unsafe": {"schema": {"type": "string", "enum": ["true"]}},
-                    "X-Lensa-Warnings": {"schema": text},
+                    "X-Lensa-Warnings": {"schema": {"type": "string"}},
                 },
-                "content": {JSON: answer, **image, EVENTS: {"schema": text}},
+                "content": {JSON: answer, **image, EVENTS: {"schema": _event()}},
             },
             **_errors(*ERRORS),
         },
+    }
+
+
+def _event() -> Schema:
+    """Return what one event of a stream is: its name, and data that are JSON in a string."""
+    step = {
+        "type": "object",
+        "properties": {name: {"type": "integer", "minimum": 0} for name in ("done", "of")},
+        "required": ["done", "of"],
+        "additionalProperties": False,
+    }
+    kinds = {
+        "begun": {"type": "object", "maxProperties": 0},
+        "step": step,
+        "image": _ref("GeneratedImage"),
+        "answer": _ref("GenerationResponse"),
+        "error": _ref("Error"),
+    }
+    return {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "event": {"const": name},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": JSON,
+                        "contentSchema": content,
+                    },
+                },
+                "required": ["event", "data"],
+            }
+            for name, content in kinds.items()
+        ]
     }
 
 
@@ -126,7 +169,7 @@ def _ping() -> Schema:
     }
 
 
-def _text(name: str, summary: str, media: str, kind: str = "string") -> Schema:
+def _text(name: str, summary: str, media: str, kind: str, *statuses: int) -> Schema:
     response = {
         "description": summary,
         "headers": _headers("X-Request-Id"),
@@ -135,7 +178,7 @@ def _text(name: str, summary: str, media: str, kind: str = "string") -> Schema:
     return {
         "operationId": name,
         "summary": summary,
-        "responses": {"200": response, **_errors(*AT_ANY_PATH)},
+        "responses": {"200": response, **_errors(*AT_ANY_PATH, *statuses)},
     }
 
 
@@ -191,6 +234,15 @@ LOADING: Schema = {
     "type": "object",
     "properties": {"status": {"const": "loading"}},
     "required": ["status"],
+}
+DEADLINE_PARAMETER: Schema = {
+    "name": DEADLINE,
+    "in": "header",
+    "description": (
+        "Seconds from the request's arrival to its answer, if that is less than the server gives. "
+        "What is done by then is the answer, and it says that it is partial."
+    ),
+    "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 REQUEST_ID: Schema = {
     "description": "What the server's log calls this request.",

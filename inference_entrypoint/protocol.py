@@ -23,6 +23,7 @@ PATIENCE = 10.0  # seconds
 BODY = 3  # times as long has a body: 8 MB at 2 Mbit a second
 HEAD = 16_384  # bytes, as h11 has it
 CONNECTIONS = 512  # a process may open 1,024 files
+UNHEARD = 25_000_000  # bytes of a body that are dropped, when the answer did not wait for it
 LEAST = 65_536  # bytes; what a client reads of its answer in `patience` seconds, or it is gone
 
 
@@ -47,6 +48,7 @@ class PatientProtocol(H11Protocol):
         self._awaited: type[h11.IDLE] | type[h11.SEND_BODY] | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
+        self._unheard = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,10 +57,16 @@ class PatientProtocol(H11Protocol):
         self._listen()
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE:
+            self._unheard += len(data)  # who writes on gets to read the answer, up to a point
+            if self._unheard > UNHEARD:
+                self.transport.close()
+                return
         super().data_received(data)
         self._listen()
 
     def on_response_complete(self) -> None:
+        self._unheard = 0
         super().on_response_complete()
         self._listen()
         if self.transport.is_closing():
@@ -168,6 +176,8 @@ def _unsound(scope: Scope) -> str | None:
     """
     headers = scope.get("headers", ())
     names = {name for name, _ in headers}
+    if scope["http_version"] not in ("1.0", "1.1"):
+        return f"HTTP {scope['http_version']} is not spoken here: use HTTP/1.1."
     if b"transfer-encoding" in names:
         if b"content-length" in names:
             return "give Content-Length or Transfer-Encoding, not both."

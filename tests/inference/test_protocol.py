@@ -15,7 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
-from inference_entrypoint.protocol import patient
+from inference_entrypoint.protocol import UNHEARD, patient
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = 50_000_000  # bytes; more than a kernel keeps for a client that does not read
@@ -148,6 +148,14 @@ def test_who_was_answered_before_the_body_ended_does_not_hold_the_connection(por
         assert heard(slow).startswith(b"HTTP/1.1 200")
 
 
+def test_who_was_answered_and_goes_on_for_ever_is_cut_off(port: int) -> None:
+    length = 4 * UNHEARD
+    ask = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length
+    with connect(port, ask) as endless, pytest.raises(ConnectionError):
+        for _ in range(length // 1_000_000):
+            endless.sendall(b"x" * 1_000_000)
+
+
 def test_a_second_request_has_a_clock_too(port: int) -> None:
     with connect(port, GET) as slow:
         assert answered(slow)
@@ -202,6 +210,7 @@ def test_who_reads_slowly_gets_it_all() -> None:
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n", "longer than 16,384 bytes"),
         (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 9_000, "longer than 16,384 bytes"),
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", "longer than 16,384 bytes"),
+        (b"GET / HTTP/2.0\r\n", "use HTTP/1.1"),
         (b"GET / HTTP/1.1\r\nNo colon\r\n", "not HTTP"),
         (b"\x16\x03\x01\x02", "not HTTP"),
     ],
