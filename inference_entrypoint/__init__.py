@@ -22,11 +22,11 @@
     few_step.py, tiny_decoder.py   the hub's LoRAs for four steps, and TAESD
     encode.py        images into PNG, JPEG or WebP, with what it takes to make them again
 
-    inference.py     model_fn, input_fn, predict_fn, output_fn: a request in, an answer out
+    inference.py     model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
+    aws_image.py, code/   for AWS's Hugging Face image, where no exception may leave a handler
     statuses.py      what an error is to a client
-    server.py        python -m inference_entrypoint.server: these handlers behind HTTP
+    server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
     app.py, worker.py, unused.py   its routes, its queue, what it does without
-    aws_image.py, code/   the same handlers as AWS's Hugging Face image calls them
 
 Of `lensa` this package imports `lensa.contract` and `lensa.errors` only, and never
 `training_entrypoint`. Nothing is imported here: a process pays for what it uses.

@@ -1,7 +1,8 @@
-"""The handlers behind our own server, and behind SageMaker's (aws_image.py).
+"""The handlers that SageMaker's serving images call, and our own server too.
 
-`model_fn` is called once and the other three for each request: JSON in; JSON out, or one image if
-`Accept` asks for it. Nothing is written under the model folder.
+AWS's Hugging Face image imports this module (`SAGEMAKER_PROGRAM`), calls `model_fn` once and the
+other three for each request: JSON in; JSON out, or one image if `Accept` asks for it. Nothing is
+written under the model folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -36,7 +38,7 @@ IMAGE_TYPES: dict[str, ImageFormat] = {
 BASE_CHANNEL = Path("additional-model-data-sources") / "base"
 
 
-def model_fn(model_dir: str) -> Avatar | Library:
+def model_fn(model_dir: str, context: Any = None) -> Avatar | Library:
     """Load the avatar of a model folder, or take in all that are in folders of it.
 
     Raises ArtifactError, BaseModelError.
@@ -56,19 +58,21 @@ def model_fn(model_dir: str) -> Avatar | Library:
     return library
 
 
-def input_fn(body: str | bytes, content_type: str = JSON) -> GenerationRequest:
+def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -> GenerationRequest:
     """Parse a request. Raises ConfigError naming every field that is wrong."""
     if media_type(content_type) != JSON:
         raise ConfigError(f"generation: send {JSON}, not {content_type!r}.")
     return GenerationRequest.model_validate_json(body)
 
 
-def predict_fn(request: GenerationRequest, model: Avatar | Library) -> GenerationResponse:
+def predict_fn(
+    request: GenerationRequest, model: Avatar | Library, context: Any = None
+) -> GenerationResponse:
     """Draw. Raises ConfigError or BaseModelError for what the request has to change."""
     return answer(request, model)
 
 
-def output_fn(response: GenerationResponse, accept: str = JSON) -> str | bytes:
+def output_fn(response: GenerationResponse, accept: str = JSON, context: Any = None) -> str | bytes:
     """Return the answer as JSON, or the image itself if `accept` names its format.
 
     Raises ConfigError if several images were to go into one file, or the type is unknown.
@@ -87,7 +91,7 @@ def output_fn(response: GenerationResponse, accept: str = JSON) -> str | bytes:
 def answer(
     request: GenerationRequest, model: Avatar | Library, on_step: OnStep | None = None
 ) -> GenerationResponse:
-    """`predict_fn` with progress."""
+    """`predict_fn` with progress. AWS's image counts the parameters of the handlers: three."""
     start = time.monotonic()
     try:
         result = model.generate(request, on_step=on_step)

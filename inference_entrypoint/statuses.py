@@ -1,11 +1,10 @@
 """What an error is to a client: a status, a type and words, the same from every server of ours.
 
     400  a field to change: any UserError, under its own name
-    413  TooLarge: the request, or what would be the answer to it
+    413  TooMuchError: more than one answer can hold, in bytes or in the seconds that it may take
     415  UnsupportedMediaType: not JSON, or compressed
     500  ours: a damaged avatar, a GPU too small, and whatever nobody thought of
     503  Busy: the queue is full, the model still loads, the server is going
-    503  DeadlinePassed: not a single image was done in the time there is
 
 The body is always {"error": {"type": ..., "message": ...}}.
 """
@@ -15,11 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from lensa.errors import LensaError, UserError
-
-
-class TooLarge(UserError):
-    """The request, or what would be the answer to it, is longer than can be carried."""
+from lensa.errors import LensaError, TooMuchError, UserError
 
 
 class UnsupportedMediaType(UserError):
@@ -34,13 +29,9 @@ class Busy(LensaError):
         self.retry_after = retry_after
 
 
-class DeadlinePassed(Busy):
-    """The time was up before anything was done."""
-
-
 # The first row that fits counts.
 _STATUSES: tuple[tuple[type[BaseException], int], ...] = (
-    (TooLarge, 413),
+    (TooMuchError, 413),
     (UnsupportedMediaType, 415),
     (Busy, 503),
     (UserError, 400),
@@ -67,13 +58,17 @@ def refusal(error: BaseException, identity: str | None = None) -> Refusal:
 
     `identity`: the request's; of what should not have happened the client is told that alone.
     """
-    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     message = words(error)
     if identity is not None and not isinstance(error, LensaError):
         message = "something went wrong that should not; the server's log has it as "
         message += f"{identity}."
     retry_after = error.retry_after if isinstance(error, Busy) else None
-    return Refusal(status, type(error).__name__, message, retry_after)
+    return Refusal(status_of(error), type(error).__name__, message, retry_after)
+
+
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status of an error."""
+    return next(status for kind, status in _STATUSES if isinstance(error, kind))
 
 
 def words(error: BaseException) -> str:

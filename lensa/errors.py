@@ -3,6 +3,7 @@
 LensaError
 ├── UserError                 something to change in what was asked; nothing was started (exit 2)
 │   ├── ConfigError           a field that is unknown, out of range or contradicts another
+│   ├── TooMuchError          images that one answer cannot hold, in bytes or in seconds
 │   ├── PhotosError           the photos cannot be used, each with its reason
 │   ├── BaseModelError        a base model that is unknown, missing or of another architecture
 │   ├── NotFoundError         no such avatar, job or style
@@ -35,6 +36,7 @@ __all__ = [
     "PhotosError",
     "ServiceError",
     "StorageError",
+    "TooMuchError",
     "TrainingError",
     "TrainingStopped",
     "UserError",
@@ -56,6 +58,10 @@ class UserError(LensaError):
 
 class ConfigError(UserError):
     """A field is unknown, out of range, or contradicts another one."""
+
+
+class TooMuchError(UserError):
+    """More was asked for than one answer can hold: in bytes, or in the seconds it may take."""
 
 
 class PhotosError(UserError):

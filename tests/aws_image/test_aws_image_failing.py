@@ -9,11 +9,12 @@ import pytest
 from inference.making import make_avatar
 from serving_image import ServingImage, lay_out
 
-# A model that cannot draw, each time for the reason that the prompt names.
+# A model that cannot draw, each time for the reason that the prompt names; or an answer that nobody
+# kept within bounds.
 FAILING = """
 import torch
-from inference_entrypoint import statuses
-from inference_entrypoint.aws_image import input_fn, output_fn, predict_fn
+from inference_entrypoint import aws_image, statuses
+from inference_entrypoint.aws_image import input_fn, predict_fn
 from lensa import errors
 
 
@@ -30,6 +31,11 @@ class Failing:
 
 def model_fn(model_dir, context):
     return Failing()
+
+
+def output_fn(response, accept, context):
+    body = aws_image.output_fn(response, accept, context)
+    return "x" * 6_553_501 if accept == "text/long" else body
 """
 
 
@@ -48,9 +54,8 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingImage]:
     [
         ("ConfigError", 400, "our words"),
         ("NotFoundError", 400, "our words"),
-        ("TooLarge", 413, "our words"),
+        ("TooMuchError", 413, "our words"),
         ("Busy", 503, "our words"),
-        ("DeadlinePassed", 503, "our words"),
         ("ArtifactError", 500, "our words"),
         ("OutOfMemoryError", 500, "ask for smaller ones"),
         ("ZeroDivisionError", 500, "the server's log has it as"),
@@ -68,6 +73,18 @@ def test_an_error_while_drawing_has_our_status_and_our_body(
     assert answer.json()["error"]["type"]
     assert ("retry-after" in answer.headers) == (status == 503)
     assert "Traceback" not in answer.text
+
+
+def test_an_answer_that_is_too_long_for_the_server_costs_the_worker(failing: ServingImage) -> None:
+    """So ours have to stay below: the limit is 6,553,500 bytes, SageMaker's own 6 MB."""
+    first = failing.worker()
+    answer = failing.client.post(
+        "/invocations", json={"prompt": "ConfigError"}, headers={"Accept": "text/long"}
+    )
+    assert answer.status_code == 500
+    assert answer.json()["message"] == "Worker died."
+    first.wait(60)
+    assert failing.worker().pid != first.pid
 
 
 def test_a_broken_model_is_told_to_whoever_asks_and_ping_knows_nothing_of_it(

@@ -6,24 +6,23 @@ import json
 
 import pytest
 
-from inference_entrypoint.statuses import (
-    Busy,
-    DeadlinePassed,
-    TooLarge,
-    UnsupportedMediaType,
-    refusal,
+from inference_entrypoint.statuses import Busy, UnsupportedMediaType, refusal
+from lensa.errors import (
+    ArtifactError,
+    BaseModelError,
+    ConfigError,
+    NotFoundError,
+    TooMuchError,
 )
-from lensa.errors import ArtifactError, BaseModelError, ConfigError, NotFoundError
 
 CASES = [
     (ConfigError("generation: count = 0"), 400, "ConfigError"),
     (NotFoundError("No avatar 'x' is here."), 400, "NotFoundError"),
     (BaseModelError("no face model"), 400, "BaseModelError"),
-    (TooLarge("64 images are longer than 6 MB"), 413, "TooLarge"),
+    (TooMuchError("64 images are more than 6 MB"), 413, "TooMuchError"),
     (UnsupportedMediaType("send application/json"), 415, "UnsupportedMediaType"),
     (ArtifactError("unet was altered"), 500, "ArtifactError"),
     (Busy("16 requests are waiting already."), 503, "Busy"),
-    (DeadlinePassed("no image was done in 55 s."), 503, "DeadlinePassed"),
 ]
 
 
