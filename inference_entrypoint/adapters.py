@@ -278,6 +278,11 @@ def _adapted(module: nn.Module) -> list[tuple[str, LoraLayer]]:
     return found
 
 
+def adapted_layers(module: nn.Module) -> list[LoraLayer]:
+    """Return the layers of a network with adapters beside them."""
+    return [layer for _, layer in _adapted(module)]
+
+
 def _all_adapted(pipeline: DiffusionPipeline) -> list[LoraLayer]:
     parts = family_of(pipeline).parts(pipeline).values()
-    return [layer for part in parts for _, layer in _adapted(part)]
+    return [layer for part in parts for layer in adapted_layers(part)]

@@ -7,8 +7,7 @@ the folders `unet/` and `text_encoder/`. Nothing is written into it: it may be r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
-from contextlib import nullcontext
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +24,15 @@ from inference_entrypoint.adapters import (
     trained_parts,
 )
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.batching import draw_alone
+from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.expand import MagicPrompt, load_expander
 from inference_entrypoint.families import Device, family_of
 from inference_entrypoint.few_step import FEW_STEP, load_accelerator
-from inference_entrypoint.generate import OnStep, Result, generate
+from inference_entrypoint.modes import evaluating
+from inference_entrypoint.order import Order, Result
 from inference_entrypoint.safety import SafetyChecker, load_checker
-from inference_entrypoint.tiny_decoder import decoding_with, load_tiny_decoder
+from inference_entrypoint.tiny_decoder import check_fits, load_tiny_decoder
 from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, GenerationRequest
 from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
@@ -88,29 +90,44 @@ class Avatar:
         return self.base.pipeline
 
     def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Result:
-        """Return the images of a request. Raises as `generate` does, as `load_expander` and
-        `load_checker`, and ConfigError if another avatar is meant."""
-        config = self.manifest.config
-        adapters = self._adapters(request)
-        if request.few_step is not None:
+        """Return the images of a request. Raises as `order` does and as drawing them does."""
+        return draw_alone(self.order(request), on_step=on_step)
+
+    @torch.no_grad()
+    def order(
+        self, request: GenerationRequest, make_ready: Callable[[], object] = lambda: None
+    ) -> Order:
+        """Return a request read and encoded. `make_ready`: see `Order`.
+
+        Raises as `generate` does before it draws, as `load_expander` and `load_checker`, and
+        ConfigError if another avatar is meant.
+        """
+        config, base = self.manifest.config, self.base
+        adapters, few_step = self._adapters(request), request.few_step
+        if few_step is not None:
             own = {ADAPTER: request.adapter_scale} if config.method == "lora" else {}
-            self.base.accelerate(request.few_step)
+            base.accelerate(few_step)
             adapters = {**(own if adapters is None else adapters), FEW_STEP: 1.0}
-        decoding = (
-            decoding_with(self.pipeline, self.base.tiny_decoder)
-            if request.tiny_decoder
-            else nullcontext()
-        )
-        with decoding:
-            return generate(
+
+        if request.tiny_decoder:
+            check_fits(self.pipeline, base.tiny_decoder)
+
+        def ready() -> None:
+            make_ready()
+            if few_step is not None:
+                base.accelerate(few_step)
+
+        with evaluating(self.pipeline):
+            return Order(
                 self.pipeline,
                 request.suited_to(config.base),
                 subject=config.subject,
                 class_noun=config.class_noun,
-                expander=self.base.expander if request.expand else None,
+                expander=base.expander if request.expand else None,
                 checker=self._checker(request),
                 adapters=adapters,
-                on_step=on_step,
+                tiny_decoder=base.tiny_decoder if request.tiny_decoder else None,
+                make_ready=ready,
             )
 
     def _adapters(self, request: GenerationRequest) -> dict[str, float] | None:
