@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from inference_entrypoint import inference
 from inference_entrypoint.avatars import Avatar
-from inference_entrypoint.inference import JSON, media_type, negotiate
 from inference_entrypoint.library import Library
+from inference_entrypoint.media import JSON, media_type, negotiate
 from inference_entrypoint.statuses import Refusal, UnsupportedMediaType, refusal
 from lensa.contract import GenerationRequest, GenerationResponse
 

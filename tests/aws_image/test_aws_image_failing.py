@@ -105,6 +105,17 @@ def test_a_broken_model_is_told_to_whoever_asks_and_ping_knows_nothing_of_it(
 
 
 @pytest.mark.slow
+def test_what_is_drawn_at_the_deadline_is_the_answer_marked_partial(tmp_path: Path) -> None:
+    lay_out(make_avatar(tmp_path / "model"))
+    with ServingImage(tmp_path, LENSA_DEADLINE="5") as image:
+        image.listening()
+        answer = image.client.post("/invocations", json={"prompt": "x", "steps": 100, "count": 64})
+        assert answer.status_code == 200
+        assert answer.json()["partial"] is True
+        assert 1 <= len(answer.json()["images"]) < 64
+
+
+@pytest.mark.slow
 def test_a_request_beyond_the_response_timeout_is_an_error_and_a_second_model_is_loaded_beside(
     tmp_path: Path,
 ) -> None:
