@@ -29,7 +29,8 @@ from inference_entrypoint.events import EventStream, error_event
 from inference_entrypoint.media import JSON, media_type, negotiate, wants_events
 from inference_entrypoint.metrics import Metrics
 from inference_entrypoint.openapi import openapi
-from inference_entrypoint.refusals import refusal, status_of
+from inference_entrypoint.refusals import refusal
+from inference_entrypoint.statuses import status_of
 from lensa.contract import GenerationRequest
 from lensa.contract.generation import MAX_IMAGE
 from lensa.errors import LensaError

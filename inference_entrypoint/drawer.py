@@ -36,9 +36,10 @@ from inference_entrypoint.channel import (
     Step,
 )
 from inference_entrypoint.logs import log_to_stderr
+from inference_entrypoint.statuses import status_of
 from inference_entrypoint.unused import leave_out
 from lensa.contract import GenerationRequest
-from lensa.errors import LensaError, TooMuchError, UserError
+from lensa.errors import LensaError, TooMuchError
 
 log = logging.getLogger("lensa.drawer")
 
@@ -196,7 +197,7 @@ def _told(error: Exception) -> tuple[int, str, str]:
         words = TOO_SLOW if isinstance(error, TimeUp) else str(error)
         return 413, TooMuchError.__name__, words
     if isinstance(error, LensaError):
-        return 400 if isinstance(error, UserError) else 500, type(error).__name__, str(error)
+        return status_of(error), type(error).__name__, str(error)
     if isinstance(error, torch.OutOfMemoryError):
         torch.cuda.empty_cache()
         return 500, LensaError.__name__, NO_MEMORY
