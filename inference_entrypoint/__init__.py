@@ -23,6 +23,8 @@
     encode.py        images into PNG, JPEG or WebP, with what it takes to make them again
 
     inference.py     model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
+    aws_image.py, code/   for AWS's Hugging Face image, where no exception may leave a handler
+    statuses.py      what an error is to a client
     server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
     app.py, worker.py, unused.py   its routes, its queue, what it does without
     protocol.py      HTTP with clocks, against slow and broken clients

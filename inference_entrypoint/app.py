@@ -29,7 +29,8 @@ from inference_entrypoint.events import EventStream, error_event
 from inference_entrypoint.media import JSON, media_type, negotiate, wants_events
 from inference_entrypoint.metrics import Metrics
 from inference_entrypoint.openapi import openapi
-from inference_entrypoint.refusals import refusal, status_of
+from inference_entrypoint.refusals import refusal
+from inference_entrypoint.statuses import status_of
 from lensa.contract import GenerationRequest
 from lensa.contract.generation import MAX_IMAGE
 from lensa.errors import LensaError
@@ -165,7 +166,7 @@ async def _invoke(engine: Engine, request: Request, terms: Terms) -> Response:
         ticket = engine.submit(
             message.model_dump_json(),
             JSON if events else accept,
-            deadline=None if seconds is None else arrived + seconds,
+            seconds=None if seconds is None else seconds - (time.monotonic() - arrived),
             events=events,
         )
     except QueueFull as full:

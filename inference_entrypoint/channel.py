@@ -19,6 +19,7 @@ class Ask:
     request: str  # a GenerationRequest as JSON
     accept: str  # the answer's media types
     deadline: float | None  # of `time.monotonic`, which all processes of a machine share
+    seconds: float | None  # which that was after its arrival
     events: bool  # tell of steps and images, too
 
 

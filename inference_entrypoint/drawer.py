@@ -36,9 +36,10 @@ from inference_entrypoint.channel import (
     Step,
 )
 from inference_entrypoint.logs import log_to_stderr
+from inference_entrypoint.statuses import status_of
 from inference_entrypoint.unused import leave_out
 from lensa.contract import GenerationRequest
-from lensa.errors import LensaError, TooMuchError, UserError
+from lensa.errors import LensaError, TooMuchError
 
 log = logging.getLogger("lensa.drawer")
 
@@ -47,6 +48,10 @@ _BROKEN = 70  # exit code: the GPU's driver refuses all work, and a new process 
 
 class Abandoned(Exception):
     """Nobody waits for this request any more."""
+
+
+class TurnTooLate(Exception):
+    """Most of a request's time went by in the queue."""
 
 
 @dataclass
@@ -136,6 +141,9 @@ class Drawer:
             else:
                 self._encoding.submit(self._answer, ask, outcome, time.monotonic() - start)
 
+        # With less than half of its time left it would be begun in vain.
+        if ask.deadline is not None and ask.deadline - start < (ask.seconds or 0) / 2:
+            raise TurnTooLate
         on_step(0, 0)
         order = self._model.order(GenerationRequest.model_validate_json(ask.request))
         self._batcher.add(order, on_end, on_step, on_images)
@@ -183,11 +191,13 @@ def _told(error: Exception) -> tuple[int, str, str]:
     from inference_entrypoint.batching import TimeUp
     from inference_entrypoint.inference import NO_MEMORY, TOO_SLOW
 
+    if isinstance(error, TurnTooLate):
+        return 503, "Busy", "its turn came too late: ask again."
     if isinstance(error, TimeUp | TooMuchError):
         words = TOO_SLOW if isinstance(error, TimeUp) else str(error)
         return 413, TooMuchError.__name__, words
     if isinstance(error, LensaError):
-        return 400 if isinstance(error, UserError) else 500, type(error).__name__, str(error)
+        return status_of(error), type(error).__name__, str(error)
     if isinstance(error, torch.OutOfMemoryError):
         torch.cuda.empty_cache()
         return 500, LensaError.__name__, NO_MEMORY

@@ -13,6 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,15 +148,16 @@ class Engine:
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def submit(
-        self, request: str, accept: str, *, deadline: float | None = None, events: bool = False
+        self, request: str, accept: str, *, seconds: float | None = None, events: bool = False
     ) -> Ticket:
-        """Queue a request. Raises QueueFull."""
+        """Queue a request that is to be answered within some seconds. Raises QueueFull."""
         waiting = sum(not ticket.begun for ticket in self._open.values())
         idle = waiting == len(self._open)  # then the first of them is about to begin
         if waiting >= self.capacity + idle:
             retry_after = max(1, round(self._pace * waiting / self._batch))
             raise QueueFull(self.capacity, retry_after)
-        ask = Ask(next(self._numbers), request, accept, deadline, events)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        ask = Ask(next(self._numbers), request, accept, deadline, seconds, events)
         ticket = Ticket(ask, self._leave)
         self._open[ask.number] = ticket
         self._to_send.put(ask)

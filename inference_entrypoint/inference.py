@@ -1,9 +1,8 @@
-"""The handlers that SageMaker's serving images call.
+"""The handlers behind SageMaker's serving images (aws_image.py).
 
-AWS's Hugging Face image imports this module (`SAGEMAKER_PROGRAM`), calls `model_fn` once and the
-other three for each request: JSON in; JSON out, or one image if `Accept` asks for it. Nothing is
-written under the model folder. Our own server (server.py) draws through the same `Order`, and
-answers the same.
+`model_fn` is called once and the other three for each request: JSON in; JSON out, or one image if
+`Accept` asks for it. Nothing is written under the model folder. Our own server (server.py) draws
+through the same `Order`, and answers the same.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -40,7 +38,7 @@ TOO_SLOW = (
 NO_MEMORY = "The GPU's memory does not hold a single image of this size: ask for smaller ones."
 
 
-def model_fn(model_dir: str, context: Any = None) -> Avatar | Library:
+def model_fn(model_dir: str) -> Avatar | Library:
     """Load the avatar of a model folder, or take in all that are in folders of it.
 
     Raises ArtifactError, BaseModelError.
@@ -77,21 +75,19 @@ def load_model(folders: Sequence[Path]) -> Avatar | Library:
     return library
 
 
-def input_fn(body: str | bytes, content_type: str = JSON, context: Any = None) -> GenerationRequest:
+def input_fn(body: str | bytes, content_type: str = JSON) -> GenerationRequest:
     """Parse a request. Raises ConfigError naming every field that is wrong."""
     if media_type(content_type) != JSON:
         raise ConfigError(f"generation: send {JSON}, not {content_type!r}.")
     return GenerationRequest.model_validate_json(body, strict=True)
 
 
-def predict_fn(
-    request: GenerationRequest, model: Avatar | Library, context: Any = None
-) -> GenerationResponse:
+def predict_fn(request: GenerationRequest, model: Avatar | Library) -> GenerationResponse:
     """Draw. Raises ConfigError or BaseModelError for what the request has to change."""
     return answer(request, model)
 
 
-def output_fn(response: GenerationResponse, accept: str = JSON, context: Any = None) -> str | bytes:
+def output_fn(response: GenerationResponse, accept: str = JSON) -> str | bytes:
     """Return the answer as JSON, or the image itself if `accept` names its format.
 
     Raises ConfigError if several images were to go into one file, or the type is unknown,
@@ -103,7 +99,7 @@ def output_fn(response: GenerationResponse, accept: str = JSON, context: Any = N
 def answer(
     request: GenerationRequest, model: Avatar | Library, on_step: OnStep | None = None
 ) -> GenerationResponse:
-    """`predict_fn` with progress. AWS's image counts the parameters of the handlers: three.
+    """`predict_fn` with progress.
 
     What is drawn when `LENSA_DEADLINE` is over is the answer, marked partial; TooMuchError if that
     is nothing.

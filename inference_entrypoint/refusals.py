@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-from lensa.errors import LensaError, TooMuchError, UserError
-
 _KINDS = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -24,10 +22,3 @@ def refusal(
     """Return an error as JSON; its kind follows from the status unless it has one of its own."""
     kind = kind or _KINDS.get(status, "Error")
     return JSONResponse({"error": {"type": kind, "message": message}}, status, headers=headers)
-
-
-def status_of(error: LensaError) -> int:
-    """Return the status of one of our own errors: 400 for what the client can change."""
-    if isinstance(error, TooMuchError):
-        return 413
-    return 400 if isinstance(error, UserError) else 500

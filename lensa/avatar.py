@@ -55,7 +55,7 @@ class Avatar:
 
         Raises BusyError if the port is taken, ArtifactError or EndpointError if it cannot start.
         """
-        return Endpoint(self.id, self._backend.serve(self.id, port=port), name=self.subject)
+        return Endpoint(self.id, self._backend.serve([self.id], port=port), name=self.subject)
 
     def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
         """Make images with an endpoint that lives for this call alone: see Endpoint.generate."""
