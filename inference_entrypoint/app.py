@@ -38,7 +38,7 @@ from lensa.errors import LensaError
 MAX_BODY = MAX_IMAGE + 100_000  # bytes; a request is a picture, a prompt and a few numbers
 _PATIENCE = 3  # times as much is still read, to be polite
 _DEADLINE = "x-lensa-deadline"  # of a request: seconds, if it has fewer than the server gives it
-_IDENTITY = re.compile(r"[\w.:=-]{1,64}")
+_IDENTITY = re.compile(r"[\w.:=-]{1,64}", re.ASCII)
 _PATHS = "There are GET /ping, /metrics and /openapi.json, and POST /invocations."
 
 log = logging.getLogger("lensa.server")
@@ -91,7 +91,7 @@ def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
     def route(path: str, handler: Handler, method: str) -> Route:
         return Route(path, _told(handler, metrics, terms), methods=[method])
 
-    return Starlette(
+    app = Starlette(
         routes=[
             route("/ping", ping, "GET"),
             route("/invocations", invocations, "POST"),
@@ -100,6 +100,8 @@ def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
         ],
         exception_handlers={HTTPException: other},
     )
+    app.router.redirect_slashes = False  # to wherever the client's Host says
+    return app
 
 
 def _told(handler: Handler, metrics: Metrics, terms: Terms) -> Handler:

@@ -196,6 +196,7 @@ def test_a_hundred_bodies_that_are_never_finished_leave_nothing_behind(
         b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"GET http://elsewhere/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /ping/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"TRACE /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     ],
     ids=lambda request: ascii(request[:40]),
@@ -321,6 +322,17 @@ def test_a_wrong_content_type_is_refused_by_name(client: httpx.Client, kind: str
     answer = client.post("/invocations", content=GOOD, headers={"Content-Type": kind})
     assert answer.status_code == (400 if len(kind) > 1000 else 415)
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["blend", "anything"])
+def test_a_hundred_thousand_mistakes_are_answered_in_a_few_words(
+    client: httpx.Client, field: str
+) -> None:
+    many = {str(number): 1 for number in range(100_000)}
+    ask = {"prompt": "x", "blend": many} if field == "blend" else {"prompt": "x", **many}
+    answer = client.post("/invocations", json=ask)
+    assert answer.status_code == 400
+    assert len(answer.content) < 10_000
 
 
 def test_null_bytes_in_a_prompt_are_words_like_any_other(client: httpx.Client) -> None:
