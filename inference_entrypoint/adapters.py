@@ -27,7 +27,6 @@ from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
 from lensa.errors import ArtifactError, NotFoundError, suggest
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER = "subject"
 
 Shapes = dict[str, tuple[int, ...]]
