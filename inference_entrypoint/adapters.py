@@ -27,7 +27,6 @@ from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
 from lensa.errors import ArtifactError, NotFoundError, suggest
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER = "subject"
 
 Shapes = dict[str, tuple[int, ...]]
@@ -94,6 +93,21 @@ def drop_lora(pipeline: DiffusionPipeline, name: str) -> None:
         if not configs and getattr(part, "_hf_peft_config_loaded", False):
             del part.peft_config
             part._hf_peft_config_loaded = False
+
+
+def merge_lora(pipeline: DiffusionPipeline, name: str = ADAPTER) -> None:
+    """Add an adapter to the base's own weights, for good, and take it out of the pipeline.
+
+    Raises ArtifactError if a weight would not be a number any more.
+    """
+    for part in family_of(pipeline).parts(pipeline).values():
+        for path, layer in _adapted(part):
+            if name in layer.scaling:
+                try:
+                    layer.merge(safe_merge=True, adapter_names=[name])
+                except ValueError:  # peft says no more than that there is a NaN
+                    raise ArtifactError(f"{path}: merged, its weights are not numbers.") from None
+    drop_lora(pipeline, name)
 
 
 @contextmanager
