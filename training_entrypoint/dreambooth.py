@@ -1,43 +1,29 @@
 """The DreamBooth loop (Ruiz et al. 2022, arXiv:2208.12242).
 
-    loss = |target - unet(noisy instance)|^2 + prior_loss_weight * |target - unet(noisy class)|^2
-
-The subject's photos are learned under the instance prompt; the class images hold the class where it
-was, so that the face does not leak into every person. A masked loss counts what is not the subject
-by `unmasked_weight` in the first term, so that a background seen too often is not learned with it.
+Each step follows from its number alone, what came before it lies in the weights and in the
+optimiser: a training that was interrupted goes on to the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from diffusers import DDPMScheduler
 
 from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
-from training_entrypoint.images import Latents
+from training_entrypoint.loss import Data, dreambooth_loss
 from training_entrypoint.optimizers import make_optimizer, set_learning_rate
 from training_entrypoint.prompts import Conditioning
-from training_entrypoint.randomness import generator, shuffled
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker
 from training_entrypoint.trainable import Trainable
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the loop learns from. `prior` is None without prior preservation."""
-
-    instance: Latents
-    prior: Latents | None
 
 
 def train(
@@ -138,54 +124,6 @@ def train(
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.
     save(step)
     return step
-
-
-def dreambooth_loss(
-    unet: torch.nn.Module,
-    schedule: DDPMScheduler,
-    data: Data,
-    conditioning: Conditioning,
-    config: TrainingConfig,
-    draw: int,
-) -> torch.Tensor:
-    """Return the loss of batch number `draw`; everything random in it follows from that number."""
-    random = generator(config.seed, "batch", draw)
-    start, count = draw * config.batch_size, config.batch_size
-    picks = shuffled(config.seed, "instance", len(data.instance), start, count)
-    latents = data.instance.sample(picks, random)
-    if data.prior is not None:
-        prior_picks = shuffled(config.seed, "prior", len(data.prior), start, count)
-        latents = torch.cat([latents, data.prior.sample(prior_picks, random)])
-    noise = torch.randn(latents.shape, generator=random).to(latents.device)
-    timesteps = torch.randint(
-        0, schedule.config.num_train_timesteps, (len(latents),), generator=random
-    ).to(latents.device)
-    noisy = schedule.add_noise(latents, noise, timesteps)
-    if schedule.config.prediction_type == "v_prediction":
-        target = schedule.get_velocity(latents, noise, timesteps)
-    else:
-        target = noise
-    predicted = unet(
-        noisy.to(unet.dtype), timesteps, conditioning(count, data.prior is not None)
-    ).sample.float()
-    loss = _masked_mse(
-        predicted[:count], target[:count], data.instance.weights(picks, config.unmasked_weight)
-    )
-    if data.prior is not None:
-        loss = loss + config.prior_loss_weight * F.mse_loss(predicted[count:], target[count:])
-    return loss
-
-
-def _masked_mse(
-    predicted: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None
-) -> torch.Tensor:
-    """Return the mean squared error; each image's by its own weights, (N, 1, h, w), which make it
-    a mean all the same: a small subject counts as much as a large one."""
-    if weights is None:
-        return F.mse_loss(predicted, target)
-    errors = F.mse_loss(predicted, target, reduction="none").mean(1, keepdim=True)
-    of_each = (errors * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3)).clamp_min(1e-6)
-    return of_each.mean()
 
 
 def _resume(

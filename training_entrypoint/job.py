@@ -14,10 +14,11 @@ from lensa.errors import PhotosError
 from training_entrypoint import checkpoints
 from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
-from training_entrypoint.dreambooth import Data, train
+from training_entrypoint.dreambooth import train
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
 from training_entrypoint.images import encode, has_mask, image_files
+from training_entrypoint.loss import Data
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker

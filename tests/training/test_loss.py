@@ -13,8 +13,8 @@ from diffusers import DDPMScheduler
 from training.running import make_job, tiny_config
 
 from training_entrypoint import dreambooth
-from training_entrypoint.dreambooth import Data, dreambooth_loss
 from training_entrypoint.images import Latents
+from training_entrypoint.loss import Data, dreambooth_loss
 
 
 class Recorder(torch.nn.Module):
