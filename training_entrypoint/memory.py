@@ -21,9 +21,10 @@ GB = 1e9
 # What a parameter that is trained takes beside its fp32 value and gradient, in bytes.
 _OF_THE_OPTIMIZER = {"adamw": 8, "adamw8bit": 2, "prodigy": 16}
 
-# Bytes that are kept for the way back, a latent pixel and image of the batch in half precision:
-# counted with benchmarks/training_memory.py on a UNet of SD 1.x's size; see docs/training.md.
-_KEPT, _KEPT_CHECKPOINTED = 1_200_000, 120_000
+# Bytes that autograd keeps for the way back, by latent pixel and image of a batch, in mixed
+# precision: counted by benchmarks/training_memory.py on a UNet of SD 1.x's size.
+_KEPT, _MORE_FOR_DORA, _MORE_FOR_ALL_LAYERS = 300_000, 120_000, 80_000
+_KEPT_CHECKPOINTED = 100_000  # with that of the one block that is computed again
 _RESERVE = 1.5 * GB  # CUDA's own, the libraries' work space, and what fragments leave unused
 
 Kind = Literal["normal", "lean"]
@@ -82,7 +83,7 @@ def choose(config: TrainingConfig, pipeline: Any, precision: str) -> tuple[Kind,
 
 def estimate(config: TrainingConfig, pipeline: Any, precision: str) -> float:
     """Return the bytes of GPU memory that a training takes at its peak, by its parameters and the
-    size of its images; an estimate, within a third."""
+    size of its images: an estimate, which no GPU has confirmed."""
     from inference_entrypoint.families import family_of
 
     family = family_of(pipeline)
@@ -101,7 +102,10 @@ def estimate(config: TrainingConfig, pipeline: Any, precision: str) -> float:
         total += of_each * lora_size(config, pipeline)
     rows = config.batch_size * (2 if config.prior_preservation else 1)
     pixels = (config.resolution // 8) ** 2
-    kept = _KEPT_CHECKPOINTED if config.gradient_checkpointing else _KEPT
+    kept = _KEPT + _MORE_FOR_DORA * config.dora
+    kept += _MORE_FOR_ALL_LAYERS * (config.lora_targets == "all")
+    if config.gradient_checkpointing:
+        kept = _KEPT_CHECKPOINTED
     return total + rows * pixels * kept * half / 2
 
 
