@@ -107,6 +107,7 @@ def _run(
         masked=config.masked_loss,
         check=stop.check,
     )
+    del vae  # of a base that may be loaded anew
     trainable, steps = learn(
         model,
         Data(instance, prior),
@@ -129,7 +130,7 @@ def _run(
         precision=chosen,
         steps=steps,
     )
-    export(model.pipeline, trainable, layout, manifest, base, stop)
+    export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)

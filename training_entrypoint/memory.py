@@ -64,20 +64,20 @@ def make_plan(config: TrainingConfig, kind: Kind, *, gpu: bool) -> Plan:
     return Plan(config.model_copy(update=changes), offload=True)
 
 
-def choose(config: TrainingConfig, pipeline: Any, precision: str) -> tuple[Kind, str]:
-    """Return what `memory` comes to here, and a sentence about it if the GPU decided."""
-    import torch
-
+def choose(
+    config: TrainingConfig, pipeline: Any, precision: str, there: float | None
+) -> tuple[Kind, str]:
+    """Return what `memory` comes to on a GPU of so many bytes (None: there is no GPU), and a
+    sentence about it if the GPU decided."""
     if config.memory != "auto":
         return config.memory, ""
-    if not torch.cuda.is_available():
+    if there is None:
         return "normal", ""
-    there = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    needed = estimate(make_plan(config, "normal", gpu=True).config, pipeline, precision)
+    needed = estimate(config, pipeline, precision)
     kind: Kind = "normal" if needed <= there else "lean"
     return kind, (
-        f"memory: {kind}, as about {needed / GB:.1f} GB are needed for a normal training and the "
-        f"GPU has {there / GB:.1f} GB"
+        f"memory: {kind}, as a normal training needs about {needed / GB:.1f} GB "
+        f"and the GPU has {there / GB:.1f} GB"
     )
 
 

@@ -38,8 +38,11 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_bits_are_the_same(way: str, tmp_path: Path) -> None:
-    chance = random.Random(way)
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))]
+)
+def test_the_bits_are_the_same(way: str, seed: int, tmp_path: Path) -> None:
+    chance = random.Random(f"{way} {seed}")
     fields = {"steps": STEPS, "checkpoint_every": 4, "validation_prompts": (), **WAYS[way]}
     straight = make_job(tmp_path / "straight", **fields)
     straight.run()

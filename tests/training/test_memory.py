@@ -13,7 +13,7 @@ from training.running import Job, make_job, reached, tiny_config
 from inference_entrypoint.bases import load_base
 from lensa.contract import BASES
 from training_entrypoint import job as job_module
-from training_entrypoint.memory import estimate, make_plan
+from training_entrypoint.memory import choose, estimate, make_plan
 from training_entrypoint.stopping import Stopped
 
 BATCH: dict[str, Any] = {"batch_size": 3, "steps": 3, "validation_prompts": ()}
@@ -90,3 +90,24 @@ def test_the_estimate_knows_what_is_cheaper(way: str) -> None:
     cheaper = estimate(CHEAPER[way](config), pipeline, "bf16")
     assert cheaper < estimate(config, pipeline, "bf16")
     assert estimate(config, pipeline, "bf16") < estimate(config, pipeline, "fp32")
+
+
+def test_auto_is_lean_where_the_gpu_is_too_small_and_says_so() -> None:
+    pipeline = load_base(BASES["micro"], device="cpu", dtype=torch.float32)
+    needed = estimate(tiny_config(), pipeline, "bf16")
+    for there, kind in ((needed - 1, "lean"), (needed, "normal")):
+        chosen, why = choose(tiny_config(), pipeline, "bf16", there)
+        assert chosen == kind
+        assert why.startswith(f"memory: {kind}, as a normal training needs about 1.5 GB")
+    assert choose(tiny_config(), pipeline, "fp32", None) == ("normal", "")
+    assert choose(tiny_config(memory="lean"), pipeline, "fp32", 1e12) == ("lean", "")
+
+
+def test_lean_takes_the_8_bit_optimizer_on_a_gpu_and_none_but_adamw() -> None:
+    for optimizer, gpu, lean in (
+        ("adamw", True, "adamw8bit"),
+        ("adamw", False, "adamw"),
+        ("prodigy", True, "prodigy"),
+    ):
+        plan = make_plan(tiny_config(optimizer=optimizer), "lean", gpu=gpu)
+        assert (plan.config.optimizer, plan.config.gradient_checkpointing) == (lean, True)
