@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from training.processes import Process
+from training.processes import Interruption, run_process
 from training.running import Job, make_job, reached
 
 from inference_entrypoint.micro import build_micro
@@ -170,12 +170,12 @@ def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint(tmp_path: Pat
     fields: dict[str, Any] = {"method": "full", "checkpoint_every": 2, "validation_prompts": ()}
     straight, job = (make_job(tmp_path / name, **fields) for name in ("straight", "full"))
     straight.run()
-    assert Process(job).interrupt(3, signal.SIGTERM) == 143
+    assert run_process(job, Interruption(3, signal.SIGTERM)) == 143
     before = sorted(path.name for path in job.layout.checkpoints.glob("step-*"))
-    process = Process(job, prepare=no_large_files)
-    assert process.wait() == 2
+    assert before
+    assert run_process(job, prepare=no_large_files) == 2
     assert "the disk is full. Free some space" in job.layout.failure.read_text()
     assert sorted(path.name for path in job.layout.checkpoints.glob("step-*")) == before
     assert not list(job.layout.checkpoints.glob(".*"))
-    assert Process(job).wait() == 0
+    assert run_process(job) == 0
     assert same(straight, job)
