@@ -46,7 +46,7 @@ def train(
     saved, if a stop was requested; ConfigError if the deadline leaves no time for a single step.
     """
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
-    conditioning = Conditioning(pipeline, config)
+    conditioning = Conditioning(pipeline, config, data.prompts)
     optimizer = make_optimizer(config, trainable)
     step = _resume(folder, config, trainable, optimizer, accelerator, report)
     optimizer = accelerator.prepare(optimizer)

@@ -74,6 +74,7 @@ def describe(
     photos: list[Path],
     precision: str,
     steps: int,
+    token_pieces: tuple[int, ...],
 ) -> AvatarManifest:
     """Return the manifest, still without files."""
     return AvatarManifest(
@@ -88,6 +89,7 @@ def describe(
         versions={name: _version(name) for name in _LIBRARIES},
         sample_prompts=tuple(config.fill(prompt) for prompt in config.validation_prompts),
         files=(),
+        token_pieces=token_pieces,
         consent=_consent(),
     )
 

@@ -10,20 +10,22 @@ from accelerate import Accelerator
 
 from inference_entrypoint.bases import base_revision, load_base
 from lensa.contract import Layout, TrainingConfig
-from lensa.errors import PhotosError
 from training_entrypoint import checkpoints
 from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.dreambooth import train
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
-from training_entrypoint.images import encode, has_mask, image_files
+from training_entrypoint.images import encode
+from training_entrypoint.inputs import Photos, find_photos, with_class_images
 from training_entrypoint.loss import Data
+from training_entrypoint.prompts import Prompts
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
 from training_entrypoint.trainable import Trainable
 from training_entrypoint.validation import Validation
+from training_entrypoint.words import say_words
 
 
 def job_id(config: TrainingConfig) -> str:
@@ -46,14 +48,7 @@ def run(
 
     Raises UserError for what the user has to change, Stopped if the job was asked to stop.
     """
-    photos = image_files(layout.photos)
-    if not photos:
-        raise PhotosError(f"there are no photos in {layout.photos}.")
-    if config.masked_loss and not any(has_mask(photo) for photo in photos):
-        raise PhotosError(
-            "masked_loss is on, but none of the photos has a mask, which is an alpha channel. "
-            "Let lensa train prepare them, or leave masked_loss off."
-        )
+    photos = find_photos(config, layout)
     chosen = precision(config)
     found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
     stop.step = found[0] if found else 0
@@ -78,7 +73,7 @@ def _run(
     stop: StopRequest,
     deadline: Deadline,
     tracker: Tracker,
-    photos: list[Path],
+    photos: Photos,
     chosen: str,
 ) -> int:
     accelerator = Accelerator(
@@ -91,19 +86,28 @@ def _run(
     with stop.at_once(), deadline.measuring("loading"):
         revision = base_revision(config.base, override=base)
         pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
-    prior = None
+    pieces = say_words(pipeline, config, photos, report)
+    prior, prompts = None, Prompts()
     pipeline.vae.to(torch.float32)  # half precision loses the darkest tones in the encoder
     if config.prior_preservation:
-        files = class_images(pipeline, config, layout, report, stop, deadline)
+        files: list[Path] = []
+        own = with_class_images(config, layout)
+        for number in sorted([*own, *config.drawn_classes(own)]):
+            concept = config.every_concept[number - 1]
+            drawn = class_images(pipeline, config, layout, report, stop, deadline, number)
+            files += drawn
+            row = prompts.number(concept.fill(concept.class_prompt))
+            prompts.prior += [row] * len(drawn)
         prior = encode(pipeline.vae, files, config.resolution, check=stop.check)
     instance = encode(
         pipeline.vae,
-        photos,
+        photos.files,
         config.resolution,
         flip=config.flip,
         masked=config.masked_loss,
         check=stop.check,
     )
+    prompts.instance += photos.rows(prompts, len(instance) // len(photos.files))
     trainable = Trainable(pipeline, config, DTYPES[chosen])
     validation = Validation(config, layout, report, tracker, stop, deadline)
 
@@ -114,7 +118,7 @@ def _run(
     steps = train(
         pipeline,
         trainable,
-        Data(instance, prior),
+        Data(instance, prior, prompts),
         config,
         accelerator=accelerator,
         folder=layout.checkpoints,
@@ -129,9 +133,10 @@ def _run(
         config,
         avatar=job_id(config),
         base_revision=revision,
-        photos=photos,
+        photos=photos.files,
         precision=chosen,
         steps=steps,
+        token_pieces=pieces,
     )
     export(pipeline, trainable, layout, manifest, base, stop)
     if not on_platform():

@@ -9,7 +9,7 @@ by `unmasked_weight` in the first term, so that a background seen too often is n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from diffusers import DDPMScheduler
 
 from lensa.contract import TrainingConfig
 from training_entrypoint.images import Latents
-from training_entrypoint.prompts import Conditioning
+from training_entrypoint.prompts import Conditioning, Prompts
 from training_entrypoint.randomness import generator, shuffled
 
 
@@ -27,6 +27,7 @@ class Data:
 
     instance: Latents
     prior: Latents | None
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 def dreambooth_loss(
@@ -42,6 +43,7 @@ def dreambooth_loss(
     start, count = draw * config.batch_size, config.batch_size
     picks = shuffled(config.seed, "instance", len(data.instance), start, count)
     latents = data.instance.sample(picks, random)
+    prior_picks: list[int] = []
     if data.prior is not None:
         prior_picks = shuffled(config.seed, "prior", len(data.prior), start, count)
         latents = torch.cat([latents, data.prior.sample(prior_picks, random)])
@@ -55,7 +57,7 @@ def dreambooth_loss(
     else:
         target = noise
     predicted = unet(
-        noisy.to(unet.dtype), timesteps, conditioning(count, data.prior is not None)
+        noisy.to(unet.dtype), timesteps, conditioning(picks, prior_picks)
     ).sample.float()
     loss = _masked_mse(
         predicted[:count], target[:count], data.instance.weights(picks, config.unmasked_weight)
