@@ -117,8 +117,8 @@ def _entry(where: str, folder: Path, entry: Any) -> GivenConcept:
     for field, value in entry.items():
         if field not in (*_FOLDERS, *_WORDS):
             raise ConfigError(f"{where}: unknown field {field!r}.{suggest(field, _known())}")
-        text = (isinstance(value, os.PathLike) and field in _FOLDERS) or isinstance(value, str)
-        if value is not None and not text:
+        kinds = (str, os.PathLike) if field in _FOLDERS else str
+        if value is not None and not isinstance(value, kinds):
             raise ConfigError(f"{where}: {field} has to be a text, not {str(value)[:40]!r}.")
     words = {field: entry[field].strip() for field in _WORDS if entry.get(field)}
     if not entry.get("instance_data_dir"):
@@ -129,10 +129,9 @@ def _entry(where: str, folder: Path, entry: Any) -> GivenConcept:
     own = _path(folder, entry["class_data_dir"]) if entry.get("class_data_dir") else None
     if own is not None and own.exists() and not own.is_dir():
         raise ConfigError(f"{where}: class_data_dir: {own} is no folder.")
-    if "kind" in words and words["kind"] not in KINDS:
-        raise ConfigError(
-            f"{where}: unknown kind {words['kind']!r}.{suggest(words['kind'], KINDS)}"
-        )
+    kind = words.get("kind")
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(f"{where}: unknown kind {kind!r}.{suggest(kind, KINDS)}")
     if "instance_prompt" not in words and "class_noun" not in words:
         raise ConfigError(f"{where}: instance_prompt is missing.")
     filled = own is not None and own.is_dir() and any(own.iterdir())
@@ -197,11 +196,8 @@ def _read(one: GivenConcept, prompt: str, words: Mapping[str, str]) -> tuple[str
         return found[place], words["class_noun"]
     noun: list[str] = []
     for word in found[place + 1 :]:
-        if (
-            word.lower() in _NO_TOKEN
-            or (known and word.lower() not in known)
-            or (noun and not known)
-        ):
+        behind = word.lower() not in known if known else bool(noun)  # the noun, or one word
+        if behind or word.lower() in _NO_TOKEN:
             break
         noun.append(word)
     return found[place], " ".join(noun) or None
