@@ -28,7 +28,7 @@ from inference_entrypoint.prompts import place_subject, place_subject_in
 from inference_entrypoint.safety import SafetyChecker, checked
 from inference_entrypoint.samplers import make_scheduler
 from inference_entrypoint.starting_image import encode_image, read_image
-from lensa.contract import BASES, GenerationRequest
+from lensa.contract import BASES, Concept, GenerationRequest
 from lensa.errors import ConfigError
 
 __all__ = ["Expander", "OnStep", "Result", "generate", "to_images"]
@@ -61,6 +61,8 @@ def generate(
     *,
     subject: str,
     class_noun: str,
+    others: Sequence[Concept] = (),
+    style: bool = False,
     expander: Expander | None = None,
     checker: SafetyChecker | None = None,
     adapters: Mapping[str, float] | None = None,
@@ -69,6 +71,9 @@ def generate(
     on_step: OnStep | None = None,
 ) -> Result:
     """Return `request.count` images, or only those of `indices`.
+
+    `others` is what the avatar learned beside the subject, and `style` whether that is a manner of
+    drawing: see place_subject.
 
     A request that was not `suited_to` its base gets what suits SD 1.x.
 
@@ -92,12 +97,12 @@ def generate(
     start = None if request.image is None else read_image(request.image, *size)
     with torch.no_grad(), evaluating(pipeline), _using(pipeline, request, adapters) as notes:
         prompts, warnings = _final_prompts(
-            pipeline, request, subject, class_noun, expander, indices
+            pipeline, request, subject, class_noun, expander, indices, others, style
         )
         # Guidance that is off needs no negative prompt, and halves the work.
         negative = None
         if request.guidance_scale > 1:
-            negative = place_subject_in(request.negative_prompt, subject, class_noun)
+            negative = place_subject_in(request.negative_prompt, subject, class_noun, others)
         texts = {text: condition(pipeline, text, negative) for text in dict.fromkeys(prompts)}
         drawing = Drawing(
             pipeline,
@@ -178,10 +183,17 @@ def _final_prompts(
     class_noun: str,
     expander: Expander | None,
     indices: Sequence[int],
+    others: Sequence[Concept],
+    style: bool,
 ) -> tuple[list[str], list[str]]:
     """Return one prompt an image, and what the user should know about them."""
     placed = place_subject(
-        request.prompt, subject=subject, class_noun=class_noun, named=request.subject
+        request.prompt,
+        subject=subject,
+        class_noun=class_noun,
+        named=request.subject,
+        others=others,
+        style=style,
     )
     if not request.expand:
         return [placed.prompt] * len(indices), placed.warnings

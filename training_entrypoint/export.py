@@ -75,6 +75,7 @@ def describe(
     precision: str,
     steps: int,
     token_pieces: tuple[int, ...],
+    vae_revision: str | None,
 ) -> AvatarManifest:
     """Return the manifest, still without files."""
     return AvatarManifest(
@@ -90,6 +91,7 @@ def describe(
         sample_prompts=tuple(config.fill(prompt) for prompt in config.validation_prompts),
         files=(),
         token_pieces=token_pieces,
+        vae_revision=vae_revision,
         consent=_consent(),
     )
 

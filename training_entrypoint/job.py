@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.class_images import class_images
@@ -86,6 +87,10 @@ def _run(
     with stop.at_once(), deadline.measuring("loading"):
         revision = base_revision(config.base, override=base)
         pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+        vae = None
+        if config.vae is not None:
+            vae = vae_revision(config.vae)
+            replace_vae(pipeline, config.vae)
     pieces = say_words(pipeline, config, photos, report)
     prior, prompts = None, Prompts()
     pipeline.vae.to(torch.float32)  # half precision loses the darkest tones in the encoder
@@ -137,6 +142,7 @@ def _run(
         precision=chosen,
         steps=steps,
         token_pieces=pieces,
+        vae_revision=vae,
     )
     export(pipeline, trainable, layout, manifest, base, stop)
     if not on_platform():
