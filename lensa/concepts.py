@@ -191,7 +191,8 @@ def _read(one: GivenConcept, prompt: str, words: Mapping[str, str]) -> tuple[str
             f"{one.where}: instance_prompt {prompt!r} has no token: no word that the class prompt "
             'lacks. Put a rare word before the noun, as in "photo of ohwx dog".'
         )
-    place = places[0]
+    # "photo of TOKEN dog", but "a lake in the style of TOKEN".
+    place = places[-1 if "style" in found[: places[-1]] else 0]
     if "class_noun" in words:
         return found[place], words["class_noun"]
     noun: list[str] = []
@@ -210,9 +211,9 @@ def _split(prompt: str) -> list[str]:
 def _kind_of(words: Mapping[str, str], given: str | None) -> str:
     if "kind" in words or given is not None:
         return words.get("kind") or str(given)
-    noun = words.get("class_noun", "style").split()[-1].lower()
+    if "class_noun" not in words:
+        return "style" if "style" in _split(words.get("instance_prompt", "")) else "object"
+    noun = words["class_noun"].split()[-1].lower()
     if noun in _PEOPLE:
         return "person"
-    if noun in _PETS:
-        return "pet"
-    return "style" if noun == "style" else "object"
+    return "pet" if noun in _PETS else "object"
