@@ -86,10 +86,9 @@ def _run(
     base = layout.base if layout.base.is_dir() else None
     with stop.at_once(), deadline.measuring("loading"):
         revision = base_revision(config.base, override=base)
+        vae = vae_revision(config.vae) if config.vae is not None else None
         pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
-        vae = None
         if config.vae is not None:
-            vae = vae_revision(config.vae)
             replace_vae(pipeline, config.vae)
     pieces = say_words(pipeline, config, photos, report)
     prior, prompts = None, Prompts()
