@@ -114,7 +114,7 @@ def capped(config: TrainingConfig) -> TrainingConfig:
 def check_one(drawn: dict[str, Any], photos: Path) -> str:
     """Hold one configuration to the promise; return what came of it."""
     try:
-        config = capped(tiny_config(**drawn))
+        config = capped(TrainingConfig(**{**tiny_config().model_dump(), **drawn}))
     except ConfigError as error:
         _check_words(error)
         return "refused"
