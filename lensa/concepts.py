@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lensa.contract import KINDS, BaseModelRef, Concept
+from lensa.contract.concepts import STYLE_CLASS_PROMPT, STYLE_PROMPT
 from lensa.errors import ConfigError, suggest
 
 ConceptsInput: TypeAlias = str | os.PathLike[str] | Sequence[Mapping[str, Any]]
@@ -171,6 +172,8 @@ def _words(one: GivenConcept, kind: str | None) -> dict[str, Any]:
                 'write "photo of TOKEN NOUN", or add "class_noun".'
             )
         words["class_noun"] = "picture"
+    if words["kind"] == "style":
+        words = {"instance_prompt": STYLE_PROMPT, "class_prompt": STYLE_CLASS_PROMPT} | words
     return words
 
 

@@ -22,6 +22,7 @@ Token = Annotated[str, Field(pattern=r"^[a-z0-9]{2,24}$")]
 Noun = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z -]{0,38}$")]
 
 INSTANCE_PROMPT, CLASS_PROMPT = "a photo of {subject}", "a photo of a {class_noun}"
+STYLE_PROMPT, STYLE_CLASS_PROMPT = "a {class_noun} in the style of {subject}", "a {class_noun}"
 
 
 class Concept(Contract):

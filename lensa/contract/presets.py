@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lensa.contract.bases import BaseModelRef, Method
-from lensa.contract.concepts import Kind
+from lensa.contract.concepts import STYLE_CLASS_PROMPT, STYLE_PROMPT, Kind
 
 # S2.9, S2.12: 800 to 1200 steps with prior preservation for faces; 200 to 400 without otherwise.
 _BY_KIND: dict[Kind, dict[str, Any]] = {
@@ -17,8 +17,8 @@ _BY_KIND: dict[Kind, dict[str, Any]] = {
         "class_noun": "picture",
         "prior_preservation": False,
         "steps": 800,
-        "instance_prompt": "a {class_noun} in the style of {subject}",
-        "class_prompt": "a {class_noun}",
+        "instance_prompt": STYLE_PROMPT,
+        "class_prompt": STYLE_CLASS_PROMPT,
         "validation_prompts": (
             "a house by a lake in the style of {subject}",
             "a portrait of a person in the style of {subject}",

@@ -69,6 +69,9 @@ def test_what_an_entry_does_not_say_is_chosen(data: Path) -> None:
         {"instance_prompt": "a lake in the style of vxk", "instance_data_dir": "dogs",
          "kind": "style"},
     ]  # fmt: skip
+    alone = {"kind": "style", "class_noun": "drawing", "instance_data_dir": "rex"}
+    (drawing,) = name_concepts(read_concepts(written(data, [alone])), BASES["sd15"])
+    assert drawing.fill(drawing.instance_prompt) == "a drawing in the style of ohwx"
     woman, pot, style = name_concepts(read_concepts(written(data, entries)), BASES["sd15"])
     assert (woman.kind, woman.token) == ("person", "sks")  # ohwx is the teapot's
     assert (pot.kind, pot.name, pot.subject) == ("object", "pot", "ohwx teapot")
