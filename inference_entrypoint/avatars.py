@@ -32,7 +32,8 @@ from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Order, Result
 from inference_entrypoint.safety import SafetyChecker, load_checker
 from inference_entrypoint.tiny_decoder import check_fits, load_tiny_decoder
-from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
+from inference_entrypoint.vaes import replace_vae, vae_revision
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
 from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
 
@@ -122,6 +123,8 @@ class Avatar:
                 request.suited_to(config.base),
                 subject=config.subject,
                 class_noun=config.class_noun,
+                others=config.concepts,
+                style=config.kind == "style",
                 expander=base.expander if request.expand else None,
                 checker=self._checker(request),
                 adapters=adapters,
@@ -145,11 +148,13 @@ class Avatar:
         return None
 
     def _checker(self, request: GenerationRequest) -> SafetyChecker | None:
-        """On for people where the base has one, unless the request says otherwise."""
+        """On for people and styles where the base has one, unless the request says otherwise."""
         wanted = request.safety
         if wanted is None:
             known = self.base.ref.safety_checker is not None
-            wanted = known and self.manifest.config.kind == "person"
+            # A style is not of people, but people are what is drawn in it.
+            kinds = {concept.kind for concept in self.manifest.config.every_concept}
+            wanted = known and bool(kinds & {"person", "style"})
         if not wanted:
             return None
         if self.base.checker is None:
@@ -185,6 +190,8 @@ def load_avatar(
     own_device, own_dtype = best_device()
     device, dtype = device or own_device, dtype or own_dtype
     pipeline = load_base(ref, device=device, dtype=dtype, override=override)
+    if (vae := pinned_vae(manifest)) is not None:
+        replace_vae(pipeline, vae)
     if manifest.config.method == "lora":
         load_lora(pipeline, listed(model_dir, manifest, LORA_FILE), manifest.config)
     else:
@@ -199,6 +206,27 @@ def pinned_base(manifest: AvatarManifest) -> BaseModelRef:
     if base.source != "hub":
         return base
     return base.model_copy(update={"revision": manifest.base_revision})
+
+
+def pinned_vae(manifest: AvatarManifest) -> VaeRef | None:
+    """Return the VAE of an avatar that has another than its base, as it was trained with.
+
+    Raises ArtifactError if the one that is there is not the same any more, BaseModelError if it
+    cannot be had.
+    """
+    vae = manifest.config.vae
+    if vae is None or manifest.vae_revision is None:
+        return vae
+    if vae.source == "hub":
+        return vae.model_copy(update={"revision": manifest.vae_revision})
+    revision = vae_revision(vae)
+    if revision != manifest.vae_revision:
+        raise ArtifactError(
+            f"Avatar {manifest.avatar} was trained with the VAE {vae} at revision "
+            f"{manifest.vae_revision}, and this is {revision}: put the one that it was trained "
+            "with back there, or train it again."
+        )
+    return vae
 
 
 def freeze(pipeline: DiffusionPipeline) -> None:

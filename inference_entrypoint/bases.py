@@ -11,8 +11,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from diffusers import DiffusionPipeline
@@ -47,7 +49,9 @@ def load_base(
     path = _local_path(base, override)
     with _refusals(str(path)):
         if path.is_file():
-            found = family(family_of_tensors(tensor_names(path), str(path)))
+            pickled = base.source == "pickle"
+            names = pickled_names(path) if pickled else tensor_names(path)
+            found = family(family_of_tensors(names, str(path)))
             config = _checkpoint_config(path)
             return found.load_file(path, config, device=device, dtype=dtype)
         found = family(family_of_index(_index(path), str(path)))
@@ -87,6 +91,22 @@ def tensor_names(file: Path) -> list[str]:
             f"{file} is not a safetensors file. Convert pickled checkpoints (.ckpt, .bin) first: "
             "lensa loads none, they can run code."
         ) from error
+
+
+def pickled_names(file: Path) -> list[str]:
+    """Return the names of the tensors in a `.ckpt` that may be read: of tensors alone, since
+    anything else in a pickle is code that runs. Raises BaseModelError."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise BaseModelError(
+            f"{file} cannot be read as weights alone: {_first_line(error)} Convert it to "
+            ".safetensors with the tool that it is from."
+        ) from None
+    weights = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise BaseModelError(f"{file} holds no weights by name: it is no checkpoint.")
+    return [str(name) for name in weights]
 
 
 def fetch_hub(base: BaseModelRef) -> tuple[Path, str]:
@@ -139,12 +159,13 @@ def _local_path(base: BaseModelRef, override: Path | None) -> Path:
         raise BaseModelError(f"{path}: no such file or folder (base model {base.name!r}).")
     if path.is_file() or (path / "model_index.json").is_file():
         return path
-    checkpoints = sorted(path.glob("*.safetensors"))
+    suffix = ".ckpt" if base.source == "pickle" else ".safetensors"
+    checkpoints = sorted(path.glob(f"*{suffix}"))
     if len(checkpoints) == 1:
         return checkpoints[0]
     raise BaseModelError(
         f"{path} is not a base model: it holds no model_index.json (a diffusers folder) "
-        f"and {len(checkpoints)} .safetensors files instead of one."
+        f"and {len(checkpoints)} {suffix} files instead of one."
     )
 
 
@@ -217,3 +238,9 @@ def _refusals(where: str) -> Iterator[None]:
             f"{where} cannot be loaded as a base model: {reason}. "
             "lensa reads safetensors only; every network must be complete."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What a library says first, with one full stop: torch goes on with how to run the code."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{line.partition('. ')[0][:200].rstrip('.')}."

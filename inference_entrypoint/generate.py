@@ -17,7 +17,7 @@ from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Expander, Order, Result
 from inference_entrypoint.safety import SafetyChecker
-from lensa.contract import GenerationRequest
+from lensa.contract import Concept, GenerationRequest
 
 
 def generate(
@@ -26,6 +26,8 @@ def generate(
     *,
     subject: str,
     class_noun: str,
+    others: Sequence[Concept] = (),
+    style: bool = False,
     expander: Expander | None = None,
     checker: SafetyChecker | None = None,
     adapters: Mapping[str, float] | None = None,
@@ -34,6 +36,9 @@ def generate(
     on_step: OnStep | None = None,
 ) -> Result:
     """Return `request.count` images, or only those of `indices`.
+
+    `others` is what the avatar learned beside the subject, and `style` whether that is a manner of
+    drawing: see place_subject.
 
     A request that was not `suited_to` its base gets what suits SD 1.x.
 
@@ -50,6 +55,8 @@ def generate(
             request,
             subject=subject,
             class_noun=class_noun,
+            others=others,
+            style=style,
             expander=expander,
             checker=checker,
             adapters=adapters,

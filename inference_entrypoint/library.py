@@ -16,13 +16,15 @@ from inference_entrypoint.avatars import (
     best_device,
     freeze,
     pinned_base,
+    pinned_vae,
 )
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone
 from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.families import Device
 from inference_entrypoint.order import Order, Result
-from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
+from inference_entrypoint.vaes import replace_vae
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
 from lensa.contract.names import JOB
 from lensa.errors import ArtifactError, ConfigError, NotFoundError, suggest
 
@@ -60,6 +62,7 @@ class Library:
         self._device, self._dtype = device or own_device, dtype or own_dtype
         self._ref, self._override = base, override
         self._revision: str | None = None
+        self._vae: VaeRef | None = None
         self._base: Base | None = None
         self._entries: dict[str, _Entry] = {}
         self._loaded: OrderedDict[str, None] = OrderedDict()  # the least recently used one first
@@ -151,6 +154,8 @@ class Library:
             pipeline = load_base(
                 ref, device=self._device, dtype=self._dtype, override=self._override
             )
+            if self._vae is not None:
+                replace_vae(pipeline, self._vae)
             freeze(pipeline)
             self._base = Base(ref, pipeline, self._override)
         return self._base
@@ -182,4 +187,12 @@ class Library:
                 f"{manifest.base_revision}, and this is {ours.name} at revision {revision}: it "
                 "would draw someone else. Serve it with the base it was trained on."
             )
+        vae = pinned_vae(manifest)
+        if vae != self._vae and (self._entries or self._base is not None):
+            raise ArtifactError(
+                f"Avatar {manifest.avatar} was trained with {vae or 'the own VAE of its base'}, "
+                f"and those here with {self._vae or 'the own VAE of theirs'}: give it an endpoint "
+                "of its own."
+            )
+        self._vae = vae
         self._ref, self._revision = ours, revision

@@ -26,7 +26,7 @@ from inference_entrypoint.safety import SafetyChecker, checked
 from inference_entrypoint.samplers import make_scheduler
 from inference_entrypoint.side_by_side import mixable
 from inference_entrypoint.starting_image import encode_image, read_image
-from lensa.contract import BASES, GenerationRequest
+from lensa.contract import BASES, Concept, GenerationRequest
 from lensa.errors import ConfigError
 
 
@@ -69,6 +69,8 @@ class Order:
         *,
         subject: str,
         class_noun: str,
+        others: Sequence[Concept] = (),
+        style: bool = False,
         expander: Expander | None = None,
         checker: SafetyChecker | None = None,
         adapters: Mapping[str, float] | None = None,
@@ -99,12 +101,12 @@ class Order:
         self.notes: list[str] = []
         with _using(pipeline, request, adapters) as (used, notes):
             self.prompts, warnings = _final_prompts(
-                pipeline, request, subject, class_noun, expander, indices
+                pipeline, request, subject, class_noun, expander, indices, others, style
             )
             # Guidance that is off needs no negative prompt, and halves the work.
             negative = None
             if request.guidance_scale > 1:
-                negative = place_subject_in(request.negative_prompt, subject, class_noun)
+                negative = place_subject_in(request.negative_prompt, subject, class_noun, others)
             texts = {t: condition(pipeline, t, negative) for t in dict.fromkeys(self.prompts)}
         self._warnings = [*notes, *warnings]
         latents = None if start is None else encode_image(pipeline, start)
@@ -251,10 +253,17 @@ def _final_prompts(
     class_noun: str,
     expander: Expander | None,
     indices: Sequence[int],
+    others: Sequence[Concept],
+    style: bool,
 ) -> tuple[list[str], list[str]]:
     """Return one prompt an image, and what the user should know about them."""
     placed = place_subject(
-        request.prompt, subject=subject, class_noun=class_noun, named=request.subject
+        request.prompt,
+        subject=subject,
+        class_noun=class_noun,
+        named=request.subject,
+        others=others,
+        style=style,
     )
     if not request.expand:
         return [placed.prompt] * len(indices), placed.warnings

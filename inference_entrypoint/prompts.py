@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lensa.contract import Concept
+from lensa.contract.concepts import names
 from lensa.contract.prompts import joined, with_subject
 
 _ARTICLE = r"(?:\b(?:a|an|the|my|his|her|their|this|that|one)\s+)"
@@ -18,24 +21,39 @@ class Placed:
     warnings: list[str] = field(default_factory=list)
 
 
-def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = True) -> Placed:
+def place_subject(
+    prompt: str,
+    *,
+    subject: str,
+    class_noun: str,
+    named: bool = True,
+    others: Sequence[Concept] = (),
+    style: bool = False,
+) -> Placed:
     """Return the prompt with the subject in it.
 
     `subject` is "token noun", as in "ohwx person". `{subject}` and the word "me" become that;
     `{class_noun}` becomes the noun. A prompt that names it in neither way, nor by the token, gets
     "a photo of ohwx person" in front, and a warning unless it went on from there, as "wearing a
     hat" does. With `named=False` the token stays out: these become "a person".
+
+    `others` are what the avatar learned beside the subject: `{subject2}`, or the concept's name.
+    Of a `style` the words are the token alone; it goes behind a prompt that does not name it.
     """
-    prompt = clean(prompt).replace("{class_noun}", class_noun)
-    token = re.escape(subject.split()[0])
-    if named and re.search(rf"(?<!\w){token}(?!\w)", prompt, re.IGNORECASE):
+    prompt = _with_others(clean(prompt).replace("{class_noun}", class_noun), others, named)
+    if named and names(prompt, subject.split()[0]):
         # As an image tells it: what it is made of again is to be the same, to the last "me".
         return Placed(prompt.replace("{subject}", subject))
-    prompt = with_subject(prompt)
+    prompt = prompt if style else with_subject(prompt)
     if not named:
         return Placed(_anyone(prompt or "a photo of {subject}", class_noun))
     if "{subject}" in prompt:
         return Placed(prompt.replace("{subject}", subject))
+    if any(names(prompt, other.token) for other in others):
+        return Placed(prompt)
+    if style:
+        opening = f"{prompt}," if prompt else f"a {class_noun}"
+        return Placed(f"{opening} in the style of {subject}")
     opening = f"a photo of {subject}"
     if not prompt:
         return Placed(opening)
@@ -49,16 +67,29 @@ def place_subject(prompt: str, *, subject: str, class_noun: str, named: bool = T
     return Placed(opening + behind, [warning])
 
 
-def place_subject_in(text: str, subject: str, class_noun: str) -> str:
+def place_subject_in(
+    text: str, subject: str, class_noun: str, others: Sequence[Concept] = ()
+) -> str:
     """Return a text that need not name the subject, such as a negative prompt, with it put in
     where it does."""
-    text = with_subject(text).replace("{class_noun}", class_noun)
+    text = with_subject(_with_others(text, others)).replace("{class_noun}", class_noun)
     return text.replace("{subject}", subject)
 
 
 def clean(text: str) -> str:
     """Return the text on one line, without control characters: no tokenizer has a word for one."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _with_others(prompt: str, others: Sequence[Concept], named: bool = True) -> str:
+    """Put the words of the other concepts for their numbers and names."""
+    for number, other in enumerate(others, start=2):
+        words = other.subject if named else f"a {other.class_noun}"
+        prompt = prompt.replace(f"{{subject{number}}}", words)
+        if other.name is not None:
+            called = rf"(?<![\w-]){re.escape(other.name)}(?![\w-])"
+            prompt = re.sub(called, words, prompt, flags=re.IGNORECASE)
+    return prompt
 
 
 def _anyone(prompt: str, noun: str) -> str:

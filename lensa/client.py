@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,15 +14,18 @@ from lensa.backends import subjects
 from lensa.backends.base import LOOPBACK, Backend, JobInfo, Subject, TrainingPlan
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.bases import resolve_base
+from lensa.concepts import ConceptsInput, read_concepts
 from lensa.consent import consented
-from lensa.contract import Kind, Method, TrainingConfig, preset
+from lensa.contract import KINDS, Kind, Method, TrainingConfig
 from lensa.contract.events import Event, NoticeEvent
 from lensa.contract.names import check_subject, new_subject_id
 from lensa.costs import Forecast
 from lensa.endpoint import Endpoint
-from lensa.errors import ConfigError, suggest
+from lensa.errors import ConfigError
 from lensa.job import TrainingJob
+from lensa.planning import PhotoReader, Recipe, make_plan, one_of
 from lensa.settings import Settings, load_settings
+from lensa.summary import opening
 
 if TYPE_CHECKING:
     from lensa.photos.examine import Examined
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
     from lensa.photos.sources import Objects, PhotoInput
 
 _OPTIONS = frozenset(SagemakerOptions.model_fields)  # of the backend, not of the recipe
-_KINDS = ("person", "pet", "object")
-_METHODS = ("lora", "full")
 
 
 class Client:
@@ -48,13 +50,16 @@ class Client:
     @overload
     def train(
         self,
-        photos: PhotoInput,
+        photos: PhotoInput | None = ...,
         *,
         subject: str | None = ...,
-        kind: Kind = ...,
+        kind: Kind | None = ...,
         base: str | None = ...,
         method: Method = ...,
         class_photos: PhotoInput | None = ...,
+        concepts: ConceptsInput | None = ...,
+        captions: bool = ...,
+        allow_ckpt: bool = ...,
         recursive: bool = ...,
         anyway: bool = ...,
         confirm: Callable[[Upload], bool] | None = ...,
@@ -65,13 +70,16 @@ class Client:
     @overload
     def train(
         self,
-        photos: PhotoInput,
+        photos: PhotoInput | None = ...,
         *,
         subject: str | None = ...,
-        kind: Kind = ...,
+        kind: Kind | None = ...,
         base: str | None = ...,
         method: Method = ...,
         class_photos: PhotoInput | None = ...,
+        concepts: ConceptsInput | None = ...,
+        captions: bool = ...,
+        allow_ckpt: bool = ...,
         recursive: bool = ...,
         anyway: bool = ...,
         confirm: Callable[[Upload], bool] | None = ...,
@@ -81,13 +89,16 @@ class Client:
     ) -> TrainingJob: ...
     def train(
         self,
-        photos: PhotoInput,
+        photos: PhotoInput | None = None,
         *,
         subject: str | None = None,
-        kind: Kind = "person",
+        kind: Kind | None = None,
         base: str | None = None,
         method: Method = "lora",
         class_photos: PhotoInput | None = None,
+        concepts: ConceptsInput | None = None,
+        captions: bool = True,
+        allow_ckpt: bool = False,
         recursive: bool = False,
         anyway: bool = False,
         confirm: Callable[[Upload], bool] | None = None,
@@ -105,12 +116,16 @@ class Client:
             photos: photos of one subject: a folder, a zip, "s3://bucket/folder", PIL images, binary
                 file objects, or a list of them.
             subject: a name of your own for it; the folder's name if not given.
-            kind: person, pet or object; chooses the recipe.
+            kind: person, pet, object or style; chooses the recipe. Person if not given.
             base: the base model: a registered name, a hub id, a diffusers folder or a
                 `.safetensors` checkpoint; from the settings if not given.
             method: `lora` (megabytes) or `full` (all weights of the UNet).
             class_photos: your own class images, given like `photos`; without them they are
                 generated.
+            concepts: in the photos' place several things that one avatar learns: a file
+                `concepts_list.json`, or a list like it; see lensa.concepts.
+            captions: learn a photo by the text beside it, `photo.txt`, where there is one.
+            allow_ckpt: read a base from a `.ckpt`, of which the weights alone are loaded.
             recursive: enter folders inside the folder, too.
             anyway: train even on photos that the coach would stop at.
             confirm: with backend="sagemaker", is told what would be uploaded, and nothing is unless
@@ -118,7 +133,8 @@ class Client:
                 before anything leaves the machine: to `on_event`, else on stderr.
             wait: return the finished avatar (True), or a handle at once (False).
             on_event: called with each event of the job; without it a progress bar is shown.
-            fields: any field of TrainingConfig (steps, learning_rate, seed, ...), and with
+            fields: any field of TrainingConfig (steps, learning_rate, seed, ...; `vae` may be a hub
+                id or a folder, and `token` "cipher": the name, turned), and with
                 backend="sagemaker" any of SagemakerOptions (instance_type, spot, budget, ...).
 
         Raises:
@@ -131,19 +147,27 @@ class Client:
             class_photos,
             recursive,
             anyway,
+            concepts=concepts,
+            captions=captions,
             kind=kind,
             base=base,
             method=method,
+            allow_ckpt=allow_ckpt,
             **fields,
         )
         plan = consented(backend, plan, confirm, on_event)
         owner = backend.subject(name)
         plan = plan.of(owner)
         with backend.claim(owner), ExitStack() as showing:
-            if on_event is None and wait:
-                from lensa.display import opening, training_display
+            lines = opening(plan, name)
+            if on_event is not None:
+                on_event(NoticeEvent(message="\n".join(lines)))
+            elif wait:
+                from lensa.display import training_display
 
-                on_event = showing.enter_context(training_display(opening(plan, name)))
+                on_event = showing.enter_context(training_display(lines))
+            else:
+                print(*lines, sep="\n", file=sys.stderr)
             job = TrainingJob(backend.start(plan, on_event), backend)
             if not wait:
                 return job
@@ -155,11 +179,13 @@ class Client:
 
     def dry_run(
         self,
-        photos: PhotoInput,
+        photos: PhotoInput | None = None,
         *,
         subject: str | None = None,
         class_photos: PhotoInput | None = None,
+        concepts: ConceptsInput | None = None,
         recursive: bool = False,
+        captions: bool = True,
         **fields: Any,
     ) -> tuple[dict[str, Any], Forecast]:
         """Return what `train` with the same arguments would send to AWS, operation -> exact
@@ -169,7 +195,14 @@ class Client:
         but for what the coach says of the photos: asking costs nothing.
         """
         name, backend, plan = self._prepared(
-            photos, subject, class_photos, recursive, True, **fields
+            photos,
+            subject,
+            class_photos,
+            recursive,
+            True,
+            concepts=concepts,
+            captions=captions,
+            **fields,
         )
         known = subjects.named(self.settings.home_path, name)
         plan = plan.of(known or Subject(name, new_subject_id()))
@@ -177,22 +210,44 @@ class Client:
 
     def _prepared(
         self,
-        photos: PhotoInput,
+        photos: PhotoInput | None,
         subject: str | None,
         class_photos: PhotoInput | None,
         recursive: bool,
         anyway: bool,
+        *,
+        concepts: ConceptsInput | None = None,
+        captions: bool = True,
         **fields: Any,
     ) -> tuple[str, Backend, TrainingPlan]:
         """Check everything that this machine can check: the name, the recipe, the photos."""
         from lensa.photos.sources import named_after
 
-        name = check_subject(subject if subject is not None else named_after(photos))
+        if (photos is None) == (concepts is None) or (concepts and class_photos is not None):
+            raise ConfigError(
+                "training: give photos, or concepts, of which each names its own photos and class "
+                "images."
+            )
+        given = () if concepts is None else read_concepts(concepts)
+        first = given[0].photos if photos is None else photos
+        name = check_subject(subject if subject is not None else named_after(first))
         own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
         backend = self.backend.with_options(**own)
-        config = self._configure(backend, **fields)
+        recipe = replace(self._recipe(**fields), name=name, concepts=given)
+        config = recipe.config(backend)
         backend.check(config)
-        return name, backend, self._plan(config, photos, class_photos, recursive, anyway)
+        reader = PhotoReader(
+            config.resolution,
+            (name,),
+            self._objects,
+            recursive=recursive,
+            anyway=anyway,
+            captions=captions,
+            masks=config.masked_loss,
+        )
+        plan = make_plan(config, reader, first, class_photos, given)
+        count = sum(len(concept.photos.photos) for concept in plan.every_concept)
+        return name, backend, replace(plan, config=recipe.scaled(backend, config, count))
 
     def check(
         self,
@@ -213,7 +268,7 @@ class Client:
         from lensa.photos.examine import examine
         from lensa.photos.showing.progress import looking
 
-        _one_of("kind", kind, _KINDS)
+        one_of("kind", kind, KINDS)
         size = resolve_base(base or self.settings.base).resolution
         with looking() as on_progress:
             return examine(
@@ -236,74 +291,27 @@ class Client:
         account = Account(region=self.settings.region, profile=self.settings.profile)
         return Store(Bucket(account, bucket, prefix=""))
 
-    def _plan(
-        self,
-        config: TrainingConfig,
-        photos: PhotoInput,
-        class_photos: PhotoInput | None,
-        recursive: bool,
-        anyway: bool,
-    ) -> TrainingPlan:
-        from lensa.photos.examine import examine
-        from lensa.photos.prepare import load_photos
-        from lensa.photos.showing.progress import looking
-
-        with looking() as on_progress:
-            examined = examine(
-                photos,
-                config.resolution,
-                kind=config.kind,
-                recursive=recursive,
-                masks=config.masked_loss,
-                buckets=self._objects,
-                on_progress=on_progress,
-            )
-        plan = TrainingPlan(config, examined.for_training(anyway=anyway))
-        if class_photos is None:
-            return plan
-        if not config.prior_preservation:
-            raise ConfigError(
-                "training: class_photos are given but prior_preservation is off: set it to true, "
-                "or leave class_photos out."
-            )
-        own = load_photos(
-            class_photos, config.resolution, least=1, most=2000, buckets=self._objects
-        )
-        return replace(plan, class_photos=own)
-
     def configure(
         self,
         *,
-        kind: Kind = "person",
+        kind: Kind | None = None,
         base: str | None = None,
         method: Method = "lora",
         **fields: Any,
     ) -> TrainingConfig:
         """Return the checked configuration of a training, with a placeholder for its subject."""
-        return self._configure(self.backend, kind=kind, base=base, method=method, **fields)
+        return self._recipe(kind=kind, base=base, method=method, **fields).config(self.backend)
 
-    def _configure(
+    def _recipe(
         self,
-        backend: Backend,
         *,
-        kind: Kind = "person",
+        kind: str | None = None,
         base: str | None = None,
-        method: Method = "lora",
+        method: str = "lora",
+        allow_ckpt: bool = False,
         **fields: Any,
-    ) -> TrainingConfig:
-        _one_of("kind", kind, _KINDS)
-        _one_of("method", method, _METHODS)
-        unknown = [field for field in fields if field not in TrainingConfig.model_fields]
-        if unknown:  # said first: a misspelt word is the likeliest mistake
-            raise ConfigError(
-                f"training: unknown field {unknown[0]!r}."
-                f"{suggest(unknown[0], [*TrainingConfig.model_fields, *backend.option_names])}"
-            )
-        model = resolve_base(base or self.settings.base)
-        steps = fields.get("steps")
-        recipe = preset(kind, method, model, steps=steps if isinstance(steps, int) else None)
-        recipe |= backend.recipe()
-        return TrainingConfig(**{"subject_id": "00000000", **recipe, **fields})
+    ) -> Recipe:
+        return Recipe(kind, method, base or self.settings.base, allow_ckpt, fields=fields)
 
     def mirror(self, base: str, **options: Any) -> str:
         """Copy a base model into the bucket and return its address there.
@@ -366,13 +374,8 @@ class Client:
         return Endpoint(found[0].id, server, name=found[0].subject)
 
 
-def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"unknown {field} {value!r}.{suggest(str(value), known)}")
-
-
 def _make_backend(settings: Settings) -> Backend:
-    _one_of("backend", settings.backend, ("local", "sagemaker"))
+    one_of("backend", settings.backend, ("local", "sagemaker"))
     if settings.backend == "local":
         from lensa.backends.local import LocalBackend
 

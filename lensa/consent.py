@@ -29,7 +29,9 @@ def consented(
     if place is None:
         return plan
     where, expiry = place
-    upload = Upload.of(plan.photos, plan.class_photos, destination=where, expiry=expiry)
+    upload = Upload.of(
+        plan.photos, plan.class_photos, plan.concepts, destination=where, expiry=expiry
+    )
     if confirm is not None:
         if not confirm(upload):
             raise UserError("Nothing was uploaded, and nothing was started.")

@@ -74,9 +74,7 @@ def forecast(
     seconds = {
         "starting": float(_START_SECONDS),
         "class_images": (
-            config.class_images * config.class_image_steps * sampling
-            if config.prior_preservation
-            else 0.0
+            len(config.drawn_classes()) * config.class_images * config.class_image_steps * sampling
         ),
         "training": training,
         "validating": (

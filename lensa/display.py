@@ -16,7 +16,6 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lensa.backends.base import TrainingPlan
 from lensa.contract.events import (
     Event,
     NoticeEvent,
@@ -54,19 +53,6 @@ def _in_a_notebook() -> bool:
     from IPython import get_ipython
 
     return get_ipython() is not None
-
-
-def opening(plan: TrainingPlan, title: str) -> list[str]:
-    """What is said before the first event: the recipe, and what was done to the photos."""
-    config = plan.config
-    recipe = (
-        f"{title}: {len(plan.photos.photos)} photos, {config.method} on {config.base.name}, "
-        f"{config.steps} steps, learning rate {config.learning_rate:g}"
-    )
-    if config.prior_preservation:
-        recipe += ", prior preservation"
-    rejected = [f"left out: {name}: {reason}" for name, reason in plan.photos.rejected.items()]
-    return [recipe, *rejected, *(f"note: {note}" for note in plan.photos.notes)]
 
 
 def figures(event: ProgressEvent) -> str:

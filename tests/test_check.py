@@ -73,6 +73,7 @@ def test_the_last_line_of_json_is_all_there_is_to_say(astronaut: Path, tmp_path:
     assert value["upload"] == {
         "photos": 6,
         "class_photos": 0,
+        "captions": 0,
         "bytes": sum(path.stat().st_size for path in (tmp_path / "preview").iterdir()),
         "destination": None,
         "expiry": None,

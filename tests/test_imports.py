@@ -22,7 +22,15 @@ ENTRYPOINTS = {"launcher", "training_entrypoint", "inference_entrypoint"}
 # From the ground up. A module may import from its own floor and from those below.
 FLOORS = [
     ["lensa.errors", "lensa.__version__"],
-    ["lensa.contract", "lensa.photos", "lensa.prompts", "lensa.settings", "lensa.bases"],
+    [
+        "lensa.contract",
+        "lensa.photos",
+        "lensa.prompts",
+        "lensa.settings",
+        "lensa.bases",
+        "lensa.concepts",
+        "lensa.tokens",
+    ],
     ["lensa.costs"],
     ["lensa.backends"],
     [
@@ -35,6 +43,8 @@ FLOORS = [
         "lensa.display",
         "lensa.consent",
         "lensa.exporting",
+        "lensa.planning",
+        "lensa.summary",
     ],
     ["lensa.client"],
     ["lensa.demo", "lensa.sheet", "lensa.testing"],

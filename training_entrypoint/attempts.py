@@ -80,7 +80,7 @@ def learn(
             """All that is in memory for an attempt goes with it."""
             pipeline = model.pipeline
             trainable = Trainable(pipeline, plan.config, DTYPES[precision])
-            conditioning = Conditioning(pipeline, config)
+            conditioning = Conditioning(pipeline, config, data.prompts)
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
             def validate(step: int) -> None:

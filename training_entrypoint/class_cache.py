@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lensa.contract.environment import CLASS_CACHE, KMS_KEY
+from lensa.contract.environment import CLASS_CACHE, KMS_KEY, class_cache_variable
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 
@@ -51,9 +51,11 @@ def leave(
     report: Report,
     stop: StopRequest,
     environ: Mapping[str, str] = os.environ,
+    number: int = 1,
 ) -> None:
-    """Upload images to $LENSA_CLASS_CACHE. What goes wrong is said, and is no reason to fail."""
-    place = environ.get(CLASS_CACHE)
+    """Upload images of concept `number` to its $LENSA_CLASS_CACHE. What goes wrong is said, and is
+    no reason to fail."""
+    place = environ.get(class_cache_variable(number))
     if not place or not files:
         return
     try:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from inference_entrypoint.generate import generate
 from lensa.contract import GenerationRequest, Layout, TrainingConfig
+from lensa.contract.layout import concept_folder
 from training_entrypoint import class_cache
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.images import image_files
@@ -30,29 +31,35 @@ def class_images(
     report: Report,
     stop: StopRequest,
     deadline: Deadline,
+    number: int = 1,
 ) -> list[Path]:
-    """Return the class images' files; draw those that are missing.
+    """Return the files of the class images of concept `number`; draw those that are missing.
 
     They lie in the checkpoint folder, so that a resumed job has the same ones again. Must be called
     before anything is added to the pipeline: they show what the base model knows.
     """
-    own = image_files(layout.class_images)
+    config = config.alone(number)
+    own = image_files(layout.class_images_of(number))
     if own:
         if len(own) < config.class_images:
-            report.notice(f"{len(own)} class images of your own are used; none are generated.")
+            report.notice(
+                f"{len(own)} class images of your own are used for {config.class_noun}; none are "
+                "generated."
+            )
         return own[: config.class_images]
-    folder = layout.checkpoints / "class_images"
+    folder = layout.checkpoints / "class_images" / concept_folder(number)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{index:04d}.png" for index in range(config.class_images)]
     if all(file.exists() for file in files):
         return files
-    taken = class_cache.take(layout.class_cache, files, config.resolution, report)
+    taken = class_cache.take(layout.class_cache_of(number), files, config.resolution, report)
     if taken:
         report.notice(f"{taken} of {len(files)} class images come from the cache.")
     if not all(file.exists() for file in files):
         _draw_missing(pipeline, config, files, report, stop, deadline)
-        cached = {path.name for path in image_files(layout.class_cache)}
-        class_cache.leave([file for file in files if file.name not in cached], report, stop)
+        cached = {path.name for path in image_files(layout.class_cache_of(number))}
+        new = [file for file in files if file.name not in cached]
+        class_cache.leave(new, report, stop, number=number)
     return files
 
 

@@ -75,6 +75,8 @@ def describe(
     photos: list[Path],
     precision: str,
     steps: int,
+    token_pieces: tuple[int, ...],
+    vae_revision: str | None,
 ) -> AvatarManifest:
     """Return the manifest, still without files."""
     return AvatarManifest(
@@ -89,6 +91,8 @@ def describe(
         versions={name: _version(name) for name in _LIBRARIES},
         sample_prompts=tuple(config.fill(prompt) for prompt in config.validation_prompts),
         files=(),
+        token_pieces=token_pieces,
+        vae_revision=vae_revision,
         consent=_consent(),
     )
 

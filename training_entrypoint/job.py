@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
-from lensa.errors import PhotosError
 from training_entrypoint import checkpoints
 from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
@@ -19,12 +19,15 @@ from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
-from training_entrypoint.images import encode, has_mask, image_files
+from training_entrypoint.images import encode
+from training_entrypoint.inputs import Photos, find_photos, with_class_images
 from training_entrypoint.loss import Data
+from training_entrypoint.prompts import Prompts
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
 from training_entrypoint.validation import Validation
+from training_entrypoint.words import say_words
 
 
 def job_id(config: TrainingConfig) -> str:
@@ -47,14 +50,7 @@ def run(
 
     Raises UserError for what the user has to change, Stopped if the job was asked to stop.
     """
-    photos = image_files(layout.photos)
-    if not photos:
-        raise PhotosError(f"there are no photos in {layout.photos}.")
-    if config.masked_loss and not any(has_mask(photo) for photo in photos):
-        raise PhotosError(
-            "masked_loss is on, but none of the photos has a mask, which is an alpha channel. "
-            "Let lensa train prepare them, or leave masked_loss off."
-        )
+    photos = find_photos(config, layout)
     chosen = precision(config)
     found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
     stop.step = found[0] if found else 0
@@ -79,7 +75,7 @@ def _run(
     stop: StopRequest,
     deadline: Deadline,
     tracker: Tracker,
-    photos: list[Path],
+    photos: Photos,
     chosen: str,
 ) -> int:
     accelerator = Accelerator(
@@ -90,27 +86,40 @@ def _run(
 
     def load() -> Any:
         with stop.at_once(), deadline.measuring("loading"):
-            return load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+            pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+            if config.vae is not None:
+                replace_vae(pipeline, config.vae)
+            return pipeline
 
     revision = base_revision(config.base, override=base)
     model = Model(load)
-    prior = None
+    of_vae = vae_revision(config.vae) if config.vae is not None else None
+    pieces = say_words(model.pipeline, config, photos, report)
+    prior, prompts = None, Prompts()
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
-        files = class_images(model.pipeline, config, layout, report, stop, deadline)
+        files: list[Path] = []
+        own = with_class_images(config, layout)
+        for number in sorted([*own, *config.drawn_classes(own)]):
+            concept = config.every_concept[number - 1]
+            drawn = class_images(model.pipeline, config, layout, report, stop, deadline, number)
+            files += drawn
+            row = prompts.number(concept.fill(concept.class_prompt))
+            prompts.prior += [row] * len(drawn)
         prior = encode(vae, files, config.resolution, check=stop.check)
     instance = encode(
         vae,
-        photos,
+        photos.files,
         config.resolution,
         flip=config.flip,
         masked=config.masked_loss,
         check=stop.check,
     )
+    prompts.instance += photos.rows(prompts, len(instance) // len(photos.files))
     del vae  # of a base that may be loaded anew
     trainable, steps = learn(
         model,
-        Data(instance, prior),
+        Data(instance, prior, prompts),
         config,
         chosen,
         accelerator=accelerator,
@@ -126,9 +135,11 @@ def _run(
         config,
         avatar=job_id(config),
         base_revision=revision,
-        photos=photos,
+        photos=photos.files,
         precision=chosen,
         steps=steps,
+        token_pieces=pieces,
+        vae_revision=of_vae,
     )
     export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():

@@ -9,7 +9,7 @@ by `unmasked_weight` in the first term, so that a background seen too often is n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from diffusers import DDPMScheduler
 
 from lensa.contract import TrainingConfig
 from training_entrypoint.images import Latents
-from training_entrypoint.prompts import Conditioning
+from training_entrypoint.prompts import Conditioning, Prompts
 from training_entrypoint.randomness import generator, shuffled
 
 
@@ -27,6 +27,7 @@ class Data:
 
     instance: Latents
     prior: Latents | None
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 def dreambooth_loss(
@@ -68,7 +69,7 @@ def dreambooth_loss(
     velocity = schedule.config.prediction_type == "v_prediction"
     target = schedule.get_velocity(latents, noise, timesteps) if velocity else noise
     predicted = unet(
-        noisy.to(unet.dtype), timesteps, conditioning(count, data.prior is not None)
+        noisy.to(unet.dtype), timesteps, conditioning(picks, prior_picks)
     ).sample.float()
     if config.min_snr_gamma is not None:
         # The root of the weight on both sides is the weight on their squared difference.

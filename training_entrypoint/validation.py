@@ -58,6 +58,8 @@ class Validation:
                     request,
                     subject=self.config.subject,
                     class_noun=self.config.class_noun,
+                    others=self.config.concepts,
+                    style=self.config.kind == "style",
                     on_step=self.stop.check,
                 )
                 shown.append((result.prompts[0], result.images[0]))

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, Self
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.consent import Consent
 from lensa.contract.events import Event
+from lensa.contract.names import job_name
 from lensa.costs import Forecast
 from lensa.photos.photoset import PhotoSet
 
@@ -28,13 +29,39 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class ConceptPhotos:
+    """The photos of one concept, and the user's own images of its class, if there are any."""
+
+    photos: PhotoSet
+    class_photos: PhotoSet | None = None
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """Everything a training needs, checked: from here on it may cost."""
 
     config: TrainingConfig
     photos: PhotoSet
     class_photos: PhotoSet | None = None
+    concepts: tuple[ConceptPhotos, ...] = ()  # those of config.concepts, beside the subject
     consent: Consent | None = None  # to their leaving this machine; None: they stay
+
+    @property
+    def every_concept(self) -> tuple[ConceptPhotos, ...]:
+        """The subject's photos, and those of what is learned beside it."""
+        return (ConceptPhotos(self.photos, self.class_photos), *self.concepts)
+
+    @property
+    def name(self) -> str:
+        """The name of the training: the same plan, the same name."""
+        digests = [*self.photos.identity]
+        if self.class_photos is not None:
+            digests += self.class_photos.digests
+        for number, concept in enumerate(self.concepts, start=2):
+            digests += [f"{number}/{one}" for one in concept.photos.identity]
+            if concept.class_photos is not None:
+                digests += [f"{number}/class/{one}" for one in concept.class_photos.digests]
+        return job_name(self.config.subject_id, digests, self.config.identity())
 
     def of(self, subject: Subject) -> TrainingPlan:
         """Return the same plan for a subject."""

@@ -22,7 +22,7 @@ def check(
         str, typer.Argument(help="A folder, a zip, one photo, or s3://BUCKET/FOLDER.")
     ],
     kind: Annotated[
-        str, typer.Option(help="person, pet or object: what is looked for.")
+        str, typer.Option(help="person, pet, object or style: what is looked for.")
     ] = "person",
     base: Annotated[
         str | None, typer.Option(help="The base model, which decides on the size; see lensa train.")

@@ -25,27 +25,49 @@ def register(app: typer.Typer) -> None:
 @told
 def train(
     photos: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="4 to 20 photos of one subject: a folder, a zip or s3://BUCKET/FOLDER."
         ),
-    ],
+    ] = None,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(help="In their place a concepts_list.json: several subjects, one avatar."),
+    ] = None,
     subject: Annotated[
         str | None, typer.Option(help="Your name for the subject; the folder's if not given.")
     ] = None,
     kind: Annotated[
-        str, typer.Option(help="person, pet or object: chooses the recipe.")
-    ] = "person",
+        str | None,
+        typer.Option(help="person, pet, object or style: chooses the recipe; person if not given."),
+    ] = None,
     base: Annotated[
         str | None,
         typer.Option(help="sd15, realistic-vision, mini, a hub id, a folder or a .safetensors."),
     ] = None,
+    allow_ckpt: Annotated[
+        bool, typer.Option("--allow-ckpt", help="The base may be a .ckpt: its weights are read.")
+    ] = False,
+    vae: Annotated[
+        str | None,
+        typer.Option(help="In the place of the base's own: a hub id or a folder."),
+    ] = None,
     method: Annotated[str, typer.Option(help="lora (megabytes) or full (all weights).")] = "lora",
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps; 100 a photo, within the kind's range.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the UNet.")] = None,
     class_noun: Annotated[
         str | None, typer.Option(help="What the subject is: person, dog, teapot.")
     ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(help='A rare word for it; "cipher" turns its name. The base has its own.'),
+    ] = None,
+    captions: Annotated[
+        bool,
+        typer.Option("--captions/--no-captions", help="Learn photo.jpg by the text of photo.txt."),
+    ] = True,
     text_encoder: Annotated[
         bool | None, typer.Option("--text-encoder/--no-text-encoder", help="Train it too.")
     ] = None,
@@ -118,6 +140,8 @@ def train(
         steps=steps,
         learning_rate=learning_rate,
         class_noun=class_noun,
+        token=token,
+        vae=vae,
         train_text_encoder=text_encoder,
         prior_preservation=prior,
         masked_loss=masked_loss,
@@ -134,7 +158,8 @@ def train(
 
     confirm = None if yes else _confirmed
     options.update(subject=subject, kind=kind, base=base, method=method, class_photos=class_photos)
-    options.update(recursive=recursive)
+    options.update(recursive=recursive, concepts=concepts, captions=captions)
+    options.update(allow_ckpt=allow_ckpt)
     if dry_run or forecast:
         _print_plan(*client.dry_run(photos, **options), with_forecast=forecast, json=json)
         return

@@ -1,18 +1,21 @@
 """What crosses from client to container and back: pydantic models, no I/O."""
 
-from lensa.contract.bases import BASES, DEFAULT_BASE, BaseModelRef, Method
+from lensa.contract.bases import BASES, DEFAULT_BASE, BaseModelRef, Method, VaeRef
+from lensa.contract.concepts import KINDS, Concept, Kind
 from lensa.contract.generation import GeneratedImage, GenerationRequest, GenerationResponse
 from lensa.contract.layout import Layout
 from lensa.contract.manifest import MANIFEST, AvatarManifest, FileRecord
 from lensa.contract.presets import preset
-from lensa.contract.training import Kind, TrainingConfig
+from lensa.contract.training import TrainingConfig
 
 __all__ = [
     "BASES",
     "DEFAULT_BASE",
+    "KINDS",
     "MANIFEST",
     "AvatarManifest",
     "BaseModelRef",
+    "Concept",
     "FileRecord",
     "GeneratedImage",
     "GenerationRequest",
@@ -21,5 +24,6 @@ __all__ = [
     "Layout",
     "Method",
     "TrainingConfig",
+    "VaeRef",
     "preset",
 ]

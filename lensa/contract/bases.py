@@ -16,20 +16,28 @@ SAMPLING_STEPS, GUIDANCE_SCALE = 20, 7.5  # of Stable Diffusion 1.x (S2.25, with
 # SD 1.x's own (Rando et al. 2022, arXiv:2210.04610, looked inside), a folder of its repository.
 SAFETY_CHECKER = "stable-diffusion-v1-5/stable-diffusion-v1-5/safety_checker"
 
-RARE_TOKENS = ("ohwx", "sks", "zwx", "ukj")  # few meanings of their own in CLIP's vocabulary
+# Words that CLIP's vocabulary has as one token, late in it (their ids are 47,000 to 49,400: they
+# were rare), and that mean little. Its "zwx" and "ukj", which many recipes name, are two tokens.
+RARE_TOKENS = ("ohwx", "sks", "nlwx", "phol", "oue", "kts", "nmwx", "rcn", "bsf", "nrf")
+
+# mini's own vocabulary has these, which none of its captions contains.
+_MINI_TOKENS = ("ohwx", "sks", "zwx", "ukj", "zqv", "vxk")
+
+TOKENS_IN_NAMES = ("ohwx", "sks", "zwx", "ukj")  # see TrainingConfig.identity: never change them
 
 
 class BaseModelRef(Contract):
     """A base model: where its weights are, and what has to be known before they are loaded.
 
     `source` says how `location` is read: a `hub` repository id, a Python `package` that carries
-    the weights, `generated` by code, a local diffusers `folder`, or one `.safetensors` `file`.
+    the weights, `generated` by code, a local diffusers `folder`, one `.safetensors` `file`, or a
+    `pickle`: a `.ckpt` file, of which the weights alone are read.
     """
 
     title: ClassVar[str] = "base model"
 
     name: str
-    source: Literal["hub", "package", "generated", "folder", "file"]
+    source: Literal["hub", "package", "generated", "folder", "file", "pickle"]
     location: str
     revision: str | None = None
     variant: str | None = None
@@ -45,6 +53,19 @@ class BaseModelRef(Contract):
     expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
     # What a recipe for SD 1.5 has to change for this base, by method.
     recipe: dict[Method, dict[str, Any]] = Field(default_factory=dict)
+
+
+class VaeRef(Contract):
+    """A VAE in the place of the base's own: a hub repository, or a local diffusers folder."""
+
+    title: ClassVar[str] = "VAE"
+
+    source: Literal["hub", "folder"]
+    location: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.location}@{self.revision}" if self.revision else self.location
 
 
 # A model a hundred times smaller wants larger steps, and a laptop fewer images.
@@ -81,6 +102,7 @@ BASES: dict[str, BaseModelRef] = {
             source="package",
             location="lensa_mini",
             resolution=64,
+            tokens=_MINI_TOKENS,
             guidance_scale=3.0,  # beyond that its colours burn
             expander="package:lensa_mini",
             recipe=_MINI,

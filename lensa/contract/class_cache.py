@@ -15,8 +15,10 @@ def class_cache_key(config: TrainingConfig, base_revision: str | None) -> str:
 
     `base_revision` is what the base resolves to, as far as that is known.
     """
+    vae = {} if config.vae is None else {"vae": config.vae.model_dump(mode="json")}
     return digest(
         {
+            **vae,
             "format": FORMAT,
             "base": [config.base.name, config.base.location],
             "revision": base_revision or config.base.revision,

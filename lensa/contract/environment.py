@@ -21,3 +21,8 @@ CLASS_CACHE = "LENSA_CLASS_CACHE"
 
 # The KMS key that they are encrypted with; without it the bucket's own default.
 KMS_KEY = "LENSA_KMS_KEY"
+
+
+def class_cache_variable(number: int) -> str:
+    """Return the name of CLASS_CACHE for a concept: the subject is number 1."""
+    return CLASS_CACHE if number == 1 else f"{CLASS_CACHE}_{number}"

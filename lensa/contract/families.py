@@ -47,6 +47,16 @@ def family_of_tensors(names: Iterable[str], where: str) -> str:
     )
 
 
+def check_vae(config: Mapping[str, Any], where: str) -> None:
+    """Raise BaseModelError if the parsed `config.json` of a model is no VAE's."""
+    found = config.get("_class_name")
+    if found != "AutoencoderKL":
+        raise BaseModelError(
+            f"{where} is {f'a {found}' if found else 'no model of diffusers'}, and a VAE in the "
+            "base's place has to be an AutoencoderKL, such as stabilityai/sd-vae-ft-mse."
+        )
+
+
 def _family(pipeline: str, where: str) -> str:
     for family, pipelines in FAMILIES.items():
         if pipeline in pipelines:

@@ -35,6 +35,14 @@ class Layout:
         """The user's own class images, if the channel is there."""
         return self.channel("class_images")
 
+    def photos_of(self, number: int) -> Path:
+        """The photos of concept 1, the subject, and of those beside it: 2, 3, ..."""
+        return self.photos / concept_folder(number)
+
+    def class_images_of(self, number: int) -> Path:
+        """The user's own class images of a concept."""
+        return self.class_images / concept_folder(number)
+
     @property
     def base(self) -> Path:
         """A copy of the base model, if the channel is there."""
@@ -44,6 +52,10 @@ class Layout:
     def class_cache(self) -> Path:
         """Class images that another job drew, if the channel is there."""
         return self.channel("class_cache")
+
+    def class_cache_of(self, number: int) -> Path:
+        """The same, of a concept beside the subject."""
+        return self.channel(class_cache_channel(number))
 
     @property
     def checkpoints(self) -> Path:
@@ -68,3 +80,13 @@ class Layout:
     def failure(self) -> Path:
         """Its first 1,024 characters become the job's FailureReason."""
         return self.root / "output" / "failure"
+
+
+def concept_folder(number: int) -> str:
+    """Return the folder of a concept in those of photos and class images; the subject, number 1,
+    has none: its files lie in them."""
+    return "" if number == 1 else f"concept-{number}"
+
+
+def class_cache_channel(number: int) -> str:
+    return "class_cache" if number == 1 else f"class_cache_{number}"

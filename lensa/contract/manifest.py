@@ -41,4 +41,6 @@ class AvatarManifest(Contract):
     versions: dict[str, str]  # library -> version
     sample_prompts: tuple[str, ...]  # those of the images under samples/
     files: tuple[FileRecord, ...]
+    token_pieces: tuple[int, ...] = ()  # into how many the base's tokenizer takes each token
+    vae_revision: str | None = None  # what config.vae resolved to
     consent: Consent | None = None  # to the upload of the photos; None: they stayed where they were

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from lensa.contract._model import Contract
-from lensa.contract.bases import BaseModelRef, Method
+from lensa.contract.bases import TOKENS_IN_NAMES, BaseModelRef, Method, VaeRef
+from lensa.contract.concepts import (
+    CLASS_PROMPT,
+    INSTANCE_PROMPT,
+    Concept,
+    Kind,
+    Noun,
+    Prompt,
+    Token,
+    check_named,
+    check_prompts,
+    words_of,
+)
 from lensa.contract.emphasis import fragments
 
-Kind = Literal["person", "pet", "object"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Schedule = Literal["constant", "linear", "cosine", "polynomial"]
 Memory = Literal["auto", "normal", "lean"]
@@ -20,14 +32,14 @@ Memory = Literal["auto", "normal", "lean"]
 LoraTargets = Literal["attention", "transformer", "all"]
 
 LearningRate = Annotated[float, Field(gt=0, le=0.01)]
-Prompt = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class TrainingConfig(Contract):
     """One DreamBooth training (Ruiz et al. 2022, arXiv:2208.12242), with or without LoRA
     (Hu et al. 2021, arXiv:2106.09685).
 
-    Prompts name the subject as `{subject}`, which becomes `token class_noun`.
+    Prompts name the subject as `{subject}`, which becomes `token class_noun`. `concepts` are what
+    is learned beside it, each from photos of its own; to prompts they are `{subject2}` and so on.
     """
 
     title: ClassVar[str] = "training"
@@ -35,13 +47,15 @@ class TrainingConfig(Contract):
     # the subject
     subject_id: Annotated[str, Field(pattern=r"^[0-9a-z]{4,32}$")]
     kind: Kind = "person"
-    token: Annotated[str, Field(pattern=r"^[a-z0-9]{2,24}$")] = "ohwx"
-    class_noun: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z -]{0,38}$")] = "person"
-    instance_prompt: Prompt = "a photo of {subject}"
-    class_prompt: Prompt = "a photo of a {class_noun}"
+    token: Token = "ohwx"
+    class_noun: Noun = "person"
+    instance_prompt: Prompt = INSTANCE_PROMPT
+    class_prompt: Prompt = CLASS_PROMPT
+    concepts: Annotated[tuple[Concept, ...], Field(max_length=9)] = ()
 
     # the model
     base: BaseModelRef
+    vae: VaeRef | None = None  # None: the base's own
     method: Method = "lora"
     lora_rank: Annotated[int, Field(ge=1, le=256)] = 16
     lora_alpha: Annotated[float, Field(gt=0, le=512)] | None = None  # None: equal to the rank
@@ -91,21 +105,12 @@ class TrainingConfig(Contract):
     project: Annotated[str, Field(pattern=r"^[\w.-]{1,128}$")] = "lensa"
 
     def check(self) -> None:
-        for field in ("instance_prompt", "validation_prompts"):
-            value = getattr(self, field)
-            for prompt in (value,) if isinstance(value, str) else value:
-                if "{subject}" not in prompt and self.token not in prompt.split():
-                    raise ValueError(
-                        f"{field} {prompt!r} never names the subject: "
-                        "put {subject} where it belongs."
-                    )
-        if "{subject}" in self.class_prompt or self.token in self.class_prompt.split():
-            raise ValueError(
-                "class_prompt names the subject; it describes the class alone: "
-                "'a photo of a {class_noun}'."
-            )
-        for prompt in (*self.validation_prompts, self.class_prompt):
-            fragments(prompt)  # images are drawn of these: in the job, an error would cost
+        check_prompts(self)
+        tokens = [self.token, *(concept.token for concept in self.concepts)]
+        for prompt in self.validation_prompts:
+            check_named("validation_prompts", prompt, tokens)
+            fragments(prompt)  # images are drawn of it: in the job, an error would cost
+        self._check_apart(tokens)
         if self.prior_preservation and self.class_images < 1:
             raise ValueError(
                 "prior_preservation needs class images: set class_images to 1 or more, "
@@ -130,14 +135,56 @@ class TrainingConfig(Contract):
             field = "dora" if self.dora else "lora_targets"
             raise ValueError(f"{field} is of a LoRA, and method is 'full': set method to 'lora'.")
 
+    def _check_apart(self, tokens: list[str]) -> None:
+        """Two concepts of one token, or of one name, would be one to every prompt."""
+        called = [concept.name.lower() for concept in self.concepts if concept.name]
+        for field, words in (("token", tokens), ("name", called)):
+            twice = {word for word in words if words.count(word) > 1}
+            if twice:
+                raise ValueError(f"concepts: {field} {min(twice)!r} is there twice.")
+        for concept in self.every_concept:
+            if {*concept.class_prompt.split()} & {*tokens}:
+                raise ValueError(
+                    f"concepts: the class_prompt of {concept.token!r} names what is learned; it "
+                    "describes a class alone."
+                )
+
     @property
     def subject(self) -> str:
         """The words that stand for the subject in a prompt, e.g. "ohwx person"."""
-        return f"{self.token} {self.class_noun}"
+        return words_of(self)
+
+    @property
+    def every_concept(self) -> tuple[Concept, ...]:
+        """The subject, and what is learned beside it."""
+        own = {field: getattr(self, field) for field in Concept.model_fields if field != "name"}
+        return (Concept(**own), *self.concepts)
+
+    def alone(self, number: int) -> TrainingConfig:
+        """Return the configuration of concept `number` by itself: the subject is number 1."""
+        own = self.every_concept[number - 1].model_dump(exclude={"name"})
+        return self.model_copy(update={**own, "concepts": ()})
+
+    def drawn_classes(self, own: Collection[int] = ()) -> list[int]:
+        """Return the numbers of the concepts whose class images are drawn: of those with the same
+        class prompt the first, and none of those that have `own` ones."""
+        drawn: dict[str, int] = {}
+        if self.prior_preservation:
+            for number, concept in enumerate(self.every_concept, start=1):
+                if number not in own:
+                    drawn.setdefault(concept.fill(concept.class_prompt), number)
+        return list(drawn.values())
 
     def fill(self, prompt: str) -> str:
-        """Put the subject and the class noun into a prompt template."""
+        """Put every concept's words and the subject's class noun into a prompt template."""
+        prompt = self.fill_others(prompt)
         return prompt.replace("{subject}", self.subject).replace("{class_noun}", self.class_noun)
+
+    def fill_others(self, prompt: str) -> str:
+        """Put in the words of the concepts that have a number: `{subject}` is left as it is."""
+        for number, concept in enumerate(self.every_concept, start=1):
+            prompt = prompt.replace(f"{{subject{number}}}", concept.subject)
+        return prompt
 
     def identity(self) -> dict[str, Any]:
         """Return what the name of a job is made of, as JSON.
@@ -146,12 +193,15 @@ class TrainingConfig(Contract):
         job after an upgrade.
         """
         dump = self.model_dump(mode="json")
-        return {
+        kept = {
             name: dump[name]
             for name, field in TrainingConfig.model_fields.items()
             if name in _FIRST_FIELDS
             or getattr(self, name) != field.get_default(call_default_factory=True)
         }
+        # What a token is chosen from is not what the training is made of: that is in `token`.
+        kept["base"] = {**dump["base"], "tokens": list(TOKENS_IN_NAMES)}
+        return kept
 
 
 # The fields that every job's name was made of when names were first made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import struct
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import BinaryIO
 
 from lensa.errors import PhotosError
 from lensa.photos.bounds import MAX_FILE, check_file
-from lensa.photos.files import MAX_FILES, is_ignored, natural
+from lensa.photos.files import CAPTION, MAX_FILES, is_ignored, natural
 from lensa.photos.formats import Unusable
 
 _MAX_DIRECTORY = 4_000_000  # bytes of a zip's table of contents: 40,000 names
@@ -27,6 +28,7 @@ class Entry:
 
     name: str  # its path in the zip
     open: Callable[[], BinaryIO]  # raises Unusable, and whatever zipfile raises
+    caption: Callable[[], BinaryIO] | None = None  # of the text beside it
 
 
 def is_zip(path: Path) -> bool:
@@ -56,7 +58,16 @@ def zip_entries(path: Path) -> list[Entry]:
     if len(files) > MAX_FILES:
         raise PhotosError(f"{path} holds {len(files)} files. Give the photos alone.")
     files.sort(key=lambda info: natural(info.filename))
-    return [Entry(info.filename, _opener(path, info)) for info in files]
+    texts = {_plain(info): _opener(path, info) for info in infos if _is_caption(info.filename)}
+    return [Entry(info.filename, _opener(path, info), texts.get(_plain(info))) for info in files]
+
+
+def _is_caption(name: str) -> bool:
+    return PurePosixPath(name).suffix == CAPTION
+
+
+def _plain(info: zipfile.ZipInfo) -> str:
+    return posixpath.splitext(info.filename)[0]
 
 
 def _opener(path: Path, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:

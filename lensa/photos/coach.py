@@ -64,7 +64,7 @@ def advise(
     size: int,
     unreadable: Mapping[str, str] = {},
 ) -> Report:
-    """Judge a set. `size` is the base model's, in pixels a side; `kind` person, pet or object."""
+    """Judge a set. `size` is the base model's, in pixels a side; `kind` one of lensa.contract's."""
     human = kind == "person"
     findings = [finding for photo in photos for finding in quality(photo, size)]
     if human:

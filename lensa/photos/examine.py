@@ -112,7 +112,7 @@ def examine(
     Args:
         photos: a folder, a zip, an S3 address, PIL images, file objects, or a list of them.
         size: of the base model, in pixels a side.
-        kind: person, pet or object; changes what is looked for.
+        kind: person, pet, object or style; changes what is looked for.
         least, most: how many photos there have to be, and may be.
         recursive: enter folders in the folder.
         masks: tell the subject from what is around it, for a masked loss.

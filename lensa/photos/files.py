@@ -16,6 +16,7 @@ from lensa.photos.formats import Unusable
 from lensa.photos.reading import read_picture
 
 __all__ = [
+    "CAPTION",
     "MAX_PIXELS",
     "Unusable",
     "find_photos",
@@ -27,8 +28,10 @@ __all__ = [
 
 MAX_FILES = 10_000  # in a tree of folders, a zip or a bucket: more is a whole disk, by mistake
 
+CAPTION = ".txt"  # photo.txt says what photo.jpg shows: see lensa.photos.captions
+
 # What lies beside photos and is never one: captions, edits, what operating systems leave.
-_IGNORED_SUFFIXES = {".txt", ".json", ".aae", ".xmp"}
+_IGNORED_SUFFIXES = {CAPTION, ".json", ".aae", ".xmp"}
 _IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -23,6 +24,20 @@ class Photo:
     sha256: str  # of `png`
     box: tuple[int, int, int, int] = (0, 0, 0, 0)  # what was kept, in pixels of the original
     masked: bool = False
+    caption: str = ""  # what it is learned by; "": by the instance prompt
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What the photo is in a folder or a bucket: `<sha256>.png`, and its caption.
+
+        A caption's name changes with its text: trainings share a bucket's photos, and another one
+        may have the same photo with other words.
+        """
+        files = {f"{self.sha256}.png": self.png}
+        if self.caption:
+            text = self.caption.encode()
+            files[f"{self.sha256}.{hashlib.sha256(text).hexdigest()[:16]}.txt"] = text
+        return files
 
     @property
     def side(self) -> int:
@@ -44,18 +59,23 @@ class PhotoSet:
         """The sha256 of each photo. Stable for one version of Pillow, which packs the PNG."""
         return tuple(photo.sha256 for photo in self.photos)
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What a training is made of: the digest of each photo, and of its caption if any."""
+        return tuple(list(photo.files)[-1].removesuffix(".png") for photo in self.photos)
+
     def write(self, folder: Path) -> None:
-        """Write each photo to `<sha256>.png`, all of them or none; the folder is made if need be.
+        """Write each photo's files, all of them or none; the folder is made if need be.
 
         Raises StorageError.
         """
         written: list[Path] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for photo in self.photos:
-                target = folder / f"{photo.sha256}.png"
+            for name, content in (item for photo in self.photos for item in photo.files.items()):
+                target = folder / name
                 new = not target.exists()
-                write_whole(target, photo.png)
+                write_whole(target, content)
                 if new:
                     written.append(target)
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from PIL import Image
 from lensa.errors import ConfigError, PhotosError
 from lensa.photos.archive import is_zip, zip_entries
 from lensa.photos.bounds import MAX_FILE, check_file
-from lensa.photos.files import MAX_FILES, find_photos, is_ignored, natural, open_file
+from lensa.photos.files import CAPTION, MAX_FILES, find_photos, is_ignored, natural, open_file
 from lensa.photos.formats import Unusable
 from lensa.photos.reading import Opener
 
@@ -50,6 +51,7 @@ class Source:
     suffix: str
     open: Opener  # raises Unusable, or whatever there is to raise
     path: Path | None = None  # the file itself, where it is one of this machine
+    caption: Opener | None = None  # the text beside it
 
 
 class S3Object(Protocol):
@@ -138,7 +140,12 @@ def _on_disk(path: Path, recursive: bool) -> list[Source]:
     try:
         if is_zip(path):
             return [
-                Source(shown(entry.name), PurePosixPath(entry.name).suffix, entry.open)
+                Source(
+                    shown(entry.name),
+                    PurePosixPath(entry.name).suffix,
+                    entry.open,
+                    caption=entry.caption,
+                )
                 for entry in zip_entries(path)
             ]
         if path.is_dir() or not os.path.lexists(path):
@@ -153,7 +160,21 @@ def _on_disk(path: Path, recursive: bool) -> list[Source]:
 
 
 def _file(path: Path, name: str) -> Source:
-    return Source(shown(name), path.suffix, lambda: open_file(path), path)
+    text = path.with_suffix(CAPTION) if path.name else path
+    return Source(
+        shown(name),
+        path.suffix,
+        lambda: open_file(path),
+        path,
+        caption=(lambda: open_file(text)) if _is_file(text) else None,
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long
+        return False
 
 
 def _content(file: Any) -> BinaryIO:
@@ -185,8 +206,11 @@ def _in_bucket(address: str, recursive: bool, buckets: Buckets | None) -> list[S
     objects = buckets(bucket)
     folder = f"{prefix.rstrip('/')}/" if prefix else ""
     found: list[S3Object] = []
+    texts: dict[str, S3Object] = {}  # by the key without its suffix
     for item in objects.list(folder):
         name = PurePosixPath(item.key[len(folder) :])
+        if name.suffix == CAPTION and len(texts) < MAX_FILES:
+            texts[posixpath.splitext(item.key)[0]] = item
         if item.key.endswith("/") or any(part.startswith(".") for part in name.parts):
             continue
         if is_ignored(name) or (len(name.parts) > 1 and not recursive):
@@ -199,9 +223,13 @@ def _in_bucket(address: str, recursive: bool, buckets: Buckets | None) -> list[S
     found.sort(key=lambda item: natural(item.key))
     return [
         Source(
-            shown(item.key[len(folder) :]), PurePosixPath(item.key).suffix, _download(objects, item)
+            shown(item.key[len(folder) :]),
+            PurePosixPath(item.key).suffix,
+            _download(objects, item),
+            caption=_download(objects, text) if text is not None else None,
         )
         for item in found
+        for text in [texts.get(posixpath.splitext(item.key)[0])]
     ]
 
 

@@ -33,8 +33,8 @@ def latents(count: int, value: float) -> Latents:
     return Latents(mean, torch.zeros_like(mean), scale=2.0, shift=0.5)
 
 
-def conditioning(count: int, prior: bool) -> torch.Tensor:
-    return torch.cat([torch.zeros(count, 1, 1), torch.ones(count, 1, 1)][: 2 if prior else 1])
+def conditioning(instance: list[int], prior: list[int]) -> torch.Tensor:
+    return torch.cat([torch.zeros(len(instance), 1, 1), torch.ones(len(prior), 1, 1)])
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])

@@ -30,8 +30,8 @@ class Zero(torch.nn.Module):
         return SimpleNamespace(sample=torch.zeros_like(noisy))
 
 
-def conditioning(count: int, prior: bool) -> torch.Tensor:
-    return torch.zeros(count * (2 if prior else 1), 1, 1)
+def conditioning(instance: list[int], prior: list[int]) -> torch.Tensor:
+    return torch.zeros(len(instance) + len(prior), 1, 1)
 
 
 def latents(masks: torch.Tensor | None) -> Latents:

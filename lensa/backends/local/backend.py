@@ -25,7 +25,6 @@ from lensa.backends.locks import Lock
 from lensa.backends.subjects import find_subject, subject_of
 from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.events import Event, ValidationEvent, parse_event
-from lensa.contract.names import job_name
 from lensa.costs import Forecast
 from lensa.errors import ArtifactError, BusyError, ConfigError, LensaError, NotFoundError, suggest
 
@@ -78,10 +77,7 @@ class LocalBackend:
         require_ml_stack(config.base)
 
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
-        config, digests = plan.config, list(plan.photos.digests)
-        if plan.class_photos is not None:
-            digests += plan.class_photos.digests
-        run = Run(self.home, job_name(config.subject_id, digests, config.identity()))
+        config, run = plan.config, Run(self.home, plan.name)
         lock = training_lock(self.home, config.subject_id)
         if not lock.acquire():
             holder = (lock.holder() or "").partition(" ")[0]
@@ -105,9 +101,10 @@ class LocalBackend:
         """Write the inputs. A new run that cannot be written leaves nothing behind."""
         new = not run.facts_file.is_file()  # it is written last
         try:
-            plan.photos.write(make_folder(run.layout.photos))
-            if plan.class_photos is not None:
-                plan.class_photos.write(make_folder(run.layout.class_images))
+            for number, concept in enumerate(plan.every_concept, start=1):
+                concept.photos.write(make_folder(run.layout.photos_of(number)))
+                if concept.class_photos is not None:
+                    concept.class_photos.write(make_folder(run.layout.class_images_of(number)))
             make_folder(run.layout.config.parent)
             write_whole(run.layout.config, plan.config.model_dump_json(indent=2).encode())
             if new:

@@ -29,7 +29,6 @@ from lensa.backends.sagemaker.submission import (
     Supplies,
     compose,
     max_seconds,
-    training_name,
 )
 from lensa.backends.sagemaker.supplying import gather, pinned
 from lensa.backends.sagemaker.transfer import Store
@@ -114,7 +113,7 @@ class SagemakerBackend:
         place = self._place()
         seconds = max_seconds(self.options, place.hourly)
         plan = pinned(plan)
-        latest = self.catalogue.latest_attempt(training_name(plan))
+        latest = self.catalogue.latest_attempt(plan.name)
         if latest is not None and not self._wants_another(latest, plan.config.steps, seconds):
             return latest.name
         number = 1 if latest is None else keys.attempt_of(latest.name) + 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lensa import __version__
@@ -13,7 +13,14 @@ from lensa.backends.sagemaker.instances import takes_volume_key
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.contract import TrainingConfig
 from lensa.contract.consent import Consent
-from lensa.contract.environment import CLASS_CACHE, CONSENT, KMS_KEY, MAX_RUNTIME, SECRETS
+from lensa.contract.environment import (
+    CONSENT,
+    KMS_KEY,
+    MAX_RUNTIME,
+    SECRETS,
+    class_cache_variable,
+)
+from lensa.contract.layout import class_cache_channel
 from lensa.errors import ConfigError
 
 _BEFORE_SECONDS = 300
@@ -35,8 +42,8 @@ class Inputs:
     code: str
     base: str | None = None
     class_photos: bool = False
-    class_cache_read: str | None = None
-    class_cache_write: str | None = None
+    class_caches: Mapping[int, str] = field(default_factory=dict)  # by the concept's number
+    class_caches_there: Collection[int] = ()  # those that hold something already
     consent: Consent | None = None
 
 
@@ -62,8 +69,11 @@ def training_request(
         channels.append(_folder("base", uri(inputs.base)))
     if inputs.class_photos:
         channels.append(_listed("class_images", uri(keys.class_photo_list(job))))
-    if inputs.class_cache_read:
-        channels.append(_folder("class_cache", uri(inputs.class_cache_read)))
+    channels += [
+        _folder(class_cache_channel(number), uri(cache))
+        for number, cache in inputs.class_caches.items()
+        if number in inputs.class_caches_there
+    ]
     stopping = {"MaxRuntimeInSeconds": max_seconds}
     if options.spot:
         stopping["MaxWaitTimeInSeconds"] = max_seconds + round(options.max_wait_hours * 3600)
@@ -143,8 +153,11 @@ def _environment(
     named = {name: arn for name, arn in secrets.items() if arn}
     if named:  # the ARNs alone: anyone who may describe the job reads this
         environment[SECRETS] = json.dumps(named, separators=(",", ":"))
-    if inputs.class_cache_write and not options.network_isolation:
-        environment[CLASS_CACHE] = uri(inputs.class_cache_write)
+    if inputs.class_caches and not options.network_isolation:
+        environment |= {
+            class_cache_variable(number): uri(cache)
+            for number, cache in inputs.class_caches.items()
+        }
         if kms_key:
             environment[KMS_KEY] = kms_key
     if options.network_isolation:

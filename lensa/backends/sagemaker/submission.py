@@ -6,6 +6,7 @@ Composing asks nothing of AWS: `--dry-run` prints exactly what `start` sends.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.request import Inputs, training_request
 from lensa.backends.sagemaker.transfer import Blob
 from lensa.contract.class_cache import class_cache_key
-from lensa.contract.names import job_name
+from lensa.contract.layout import concept_folder
 from lensa.costs import price
 from lensa.errors import ConfigError
 from lensa.photos.photoset import PhotoSet
@@ -53,15 +54,7 @@ class Supplies:
     bundle: Bundle
     wheels: tuple[Path, ...] = ()  # for a container that reaches no index
     base: str | None = None
-    class_cache: bool = False  # images of this very kind are there already
-
-
-def training_name(plan: TrainingPlan) -> str:
-    """Return the name of a plan's first attempt: the same plan, the same name."""
-    digests = list(plan.photos.digests)
-    if plan.class_photos is not None:
-        digests += plan.class_photos.digests
-    return job_name(plan.config.subject_id, digests, plan.config.identity())
+    class_caches: frozenset[int] = frozenset()  # concepts whose class images are there already
 
 
 def needs_wheels(options: SagemakerOptions) -> bool:
@@ -70,8 +63,14 @@ def needs_wheels(options: SagemakerOptions) -> bool:
 
 
 def check_reach(plan: TrainingPlan, options: SagemakerOptions, base: str | None) -> None:
-    """Raise ConfigError if an isolated job would have to ask the hub for its base model."""
-    ref = plan.config.base
+    """Raise ConfigError for a base model or a VAE that the job could not reach."""
+    ref, vae = plan.config.base, plan.config.vae
+    if vae is not None and (vae.source == "folder" or options.network_isolation):
+        why = "is a folder of this machine" if vae.source == "folder" else "is on the hub"
+        raise ConfigError(
+            f"sagemaker: the VAE {vae} {why}, which the job cannot reach. Put it into the base "
+            "instead: a diffusers folder of the base with this VAE as its vae/ travels whole."
+        )
     if options.network_isolation and base is None and ref.source == "hub":
         # By the name that the job goes by: a registered base is not found under its hub id.
         pinned = f"@{ref.revision}" if ref.revision and ref.name == ref.location else ""
@@ -105,13 +104,16 @@ def max_seconds(options: SagemakerOptions, hourly: float | None) -> int:
     return round(min(seconds, paid))
 
 
-def cache_key(plan: TrainingPlan, supplies_base: str | None) -> str | None:
-    """Return the key of the class images that this plan needs; None if it draws none."""
+def cache_keys(plan: TrainingPlan, supplies_base: str | None) -> dict[int, str]:
+    """Return the keys of the class images that this plan needs, by the concept's number."""
     config = plan.config
-    if not config.prior_preservation or plan.class_photos is not None:
-        return None
+    concepts = enumerate(plan.every_concept, start=1)
+    own = [number for number, concept in concepts if concept.class_photos is not None]
     revision = supplies_base.rpartition("/")[2] if supplies_base else config.base.revision
-    return keys.class_images(class_cache_key(config, revision))
+    return {
+        number: keys.class_images(class_cache_key(config.alone(number), revision))
+        for number in config.drawn_classes(own)
+    }
 
 
 def compose(
@@ -123,28 +125,32 @@ def compose(
     attempt: int = 1,
 ) -> Submission:
     """Put everything together. Raises ConfigError for what does not fit."""
-    job = keys.attempt(training_name(plan), attempt)
+    job = keys.attempt(plan.name, attempt)
     config, bucket = plan.config, place.bucket
     check_reach(plan, options, supplies.base)
     code = keys.code(supplies.bundle.digest, wheels=needs_wheels(options))
-    cache = cache_key(plan, supplies.base)
     blobs = [
         subjects.blob(subject),
         Blob(f"{code}/lensa.pyz", supplies.bundle.data),
         *(Blob(f"{code}/wheels/{wheel.name}", wheel) for wheel in supplies.wheels),
         Blob(keys.config(job), config.model_dump_json(indent=2).encode()),
-        *_photos(plan.photos, keys.photos(subject.id), keys.photo_list(job), bucket),
+        *_photos(
+            [concept.photos for concept in plan.every_concept],
+            keys.photos(subject.id),
+            keys.photo_list(job),
+            bucket,
+        ),
     ]
-    if plan.class_photos is not None:
-        blobs += _photos(
-            plan.class_photos, keys.class_photos(subject.id), keys.class_photo_list(job), bucket
-        )
+    class_photos = [concept.class_photos for concept in plan.every_concept]
+    if any(class_photos):
+        folder, listed = keys.class_photos(subject.id), keys.class_photo_list(job)
+        blobs += _photos(class_photos, folder, listed, bucket)
     inputs = Inputs(
         code=code,
         base=supplies.base,
-        class_photos=plan.class_photos is not None,
-        class_cache_read=cache if supplies.class_cache else None,
-        class_cache_write=cache,
+        class_photos=any(class_photos),
+        class_caches=cache_keys(plan, supplies.base),
+        class_caches_there=supplies.class_caches,
         consent=plan.consent,
     )
     request = training_request(
@@ -161,11 +167,18 @@ def compose(
     return Submission(job, tuple(blobs), request)
 
 
-def _photos(photos: PhotoSet, folder: str, listed: str, bucket: Bucket) -> list[Blob]:
-    """The photos and the list of exactly them: their folder may hold those of other trainings."""
-    names = [f"{photo.sha256}.png" for photo in photos.photos]
-    content = json.dumps([{"prefix": bucket.uri(f"{folder}/")}, *names]).encode()
-    return [
-        *(Blob(f"{folder}/{photo.sha256}.png", photo.png) for photo in photos.photos),
-        Blob(listed, content),
-    ]
+def _photos(
+    concepts: Sequence[PhotoSet | None], folder: str, listed: str, bucket: Bucket
+) -> list[Blob]:
+    """The photos of each concept, and the list of exactly them: their folder may hold those of
+    other trainings. What stands behind the folder's address is their path in the container."""
+    files = {
+        f"{concept_folder(number)}/{name}".lstrip("/"): content
+        for number, photos in enumerate(concepts, start=1)
+        if photos is not None
+        for photo in photos.photos
+        for name, content in photo.files.items()
+    }
+    content = json.dumps([{"prefix": bucket.uri(f"{folder}/")}, *files]).encode()
+    blobs = [Blob(f"{folder}/{name}", content) for name, content in files.items()]
+    return [*blobs, Blob(listed, content)]

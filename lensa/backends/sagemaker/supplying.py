@@ -10,14 +10,14 @@ from lensa.backends.base import TrainingPlan
 from lensa.backends.bundle import build_bundle, build_wheelhouse
 from lensa.backends.sagemaker import mirror
 from lensa.backends.sagemaker.options import SagemakerOptions
-from lensa.backends.sagemaker.submission import Supplies, cache_key, check_reach, needs_wheels
+from lensa.backends.sagemaker.submission import Supplies, cache_keys, check_reach, needs_wheels
 from lensa.backends.sagemaker.transfer import Store
 
 
 def pinned(plan: TrainingPlan) -> TrainingPlan:
     """Let a base of this machine go by its weights: with other weights it is another training."""
     base = plan.config.base
-    if base.source not in {"folder", "file"} or base.revision:
+    if base.source not in {"folder", "file", "pickle"} or base.revision:
         return plan
     local = mirror.local_base(base)
     revision = local.revision if local is not None else None
@@ -42,10 +42,10 @@ def gather(
     wheels = build_wheelhouse(home / "wheelhouses") if needs_wheels(options) else []
     if local is not None:
         mirror.upload(store, local, on_progress)
-    cache = cache_key(plan, base)
+    caches = cache_keys(plan, base)
     return Supplies(
         bundle=build_bundle(),
         wheels=tuple(wheels),
         base=base,
-        class_cache=cache is not None and store.exists(f"{cache}/"),
+        class_caches=frozenset(n for n, cache in caches.items() if store.exists(f"{cache}/")),
     )

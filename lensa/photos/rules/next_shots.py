@@ -13,6 +13,9 @@ _MOST = 20
 
 def next_shots(usable: Sequence[Measured], kind: str, codes: Collection[str]) -> tuple[str, ...]:
     """`usable` are the photos that do well, `codes` what was found in the whole set."""
+    if kind == "style":
+        missing = _GOAL - len(usable)
+        return (f"{missing} pictures of other things in the same manner",) if missing > 0 else ()
     how = _how(codes)
     counts = mix(usable) if kind == "person" else {}
     if not counts:

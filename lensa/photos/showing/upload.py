@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lensa.photos.photoset import PhotoSet
+
+
+class _Photos(Protocol):
+    """The photos of a further concept, and images of its class."""
+
+    @property
+    def photos(self) -> PhotoSet: ...
+    @property
+    def class_photos(self) -> PhotoSet | None: ...
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,7 @@ class Upload:
     class_photos: int = 0
     size: int = 0  # pixels a side
     destination: str | None = None
+    captions: int = 0
     expiry: str | None = None  # when they are gone from there, in words
 
     @classmethod
@@ -24,16 +35,21 @@ class Upload:
         cls,
         photos: PhotoSet,
         class_photos: PhotoSet | None = None,
+        concepts: Sequence[_Photos] = (),
         *,
         destination: str | None = None,
         expiry: str | None = None,
     ) -> Upload:
         """Count what would be sent: the prepared photos, never the originals."""
-        others = class_photos.photos if class_photos is not None else ()
+        own = [*photos.photos, *(photo for each in concepts for photo in each.photos.photos)]
+        sets = [class_photos, *(each.class_photos for each in concepts)]
+        others = [photo for each in sets if each is not None for photo in each.photos]
+        files = [file for photo in (*own, *others) for file in photo.files.values()]
         return cls(
-            photos=len(photos.photos),
-            bytes=sum(len(photo.png) for photo in (*photos.photos, *others)),
+            photos=len(own),
+            bytes=sum(len(file) for file in files),
             class_photos=len(others),
+            captions=sum(bool(photo.caption) for photo in own),
             size=photos.size,
             destination=destination,
             expiry=expiry if destination else None,
@@ -46,6 +62,8 @@ class Upload:
         what = f"{self.photos} photos"
         if self.class_photos:
             what += f" and {self.class_photos} class photos of yours"
+        if self.captions:
+            what += f" with {self.captions} {'caption' if self.captions == 1 else 'captions'}"
         return [
             f"{what} would be uploaded: {self.bytes / 1e6:.1f} MB, cropped to {self.size} x "
             f"{self.size} px, without metadata; the originals stay here.",
@@ -57,6 +75,7 @@ class Upload:
         return {
             "photos": self.photos,
             "class_photos": self.class_photos,
+            "captions": self.captions,
             "bytes": self.bytes,
             "destination": self.destination,
             "expiry": self.expiry,
