@@ -6,8 +6,7 @@ the folders `unet/` and `text_encoder/`. Nothing is written into it: it may be r
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ from diffusers import AutoencoderTiny, DiffusionPipeline
 
 from inference_entrypoint.adapters import (
     ADAPTER,
-    LORA_FILE,
     compare,
     load_lora,
     tensor_shapes,
     trained_parts,
 )
+from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone
 from inference_entrypoint.drawing import OnStep
@@ -33,7 +32,7 @@ from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Order, Result
 from inference_entrypoint.safety import SafetyChecker, load_checker
 from inference_entrypoint.tiny_decoder import check_fits, load_tiny_decoder
-from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, GenerationRequest
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
 from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
 
@@ -216,60 +215,6 @@ def best_device() -> tuple[torch.device, torch.dtype]:
     if torch.cuda.is_available():
         return torch.device("cuda"), torch.float16
     return torch.device("cpu"), torch.float32
-
-
-def read_manifest(model_dir: Path) -> AvatarManifest:
-    """Return the parsed `avatar.json`. Raises ArtifactError."""
-    path = model_dir / MANIFEST
-    try:
-        manifest = AvatarManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactError(f"{model_dir} holds no avatar: {MANIFEST} is not there.") from None
-    except (ConfigError, OSError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from None
-    if manifest.format != 1:
-        raise ArtifactError(
-            f"{path} has format {manifest.format}, made by a newer lensa: upgrade this one."
-        )
-    return manifest
-
-
-def verify_files(
-    model_dir: Path, manifest: AvatarManifest, only: Collection[str] | None = None
-) -> None:
-    """Hold every file, or those at some paths, against its size and sha256.
-
-    Raises ArtifactError naming the file.
-    """
-    for record in manifest.files:
-        if only is not None and record.path not in only:
-            continue
-        path = model_dir / record.path
-        try:
-            size = path.stat().st_size
-            if size != record.size:
-                raise ArtifactError(
-                    f"{record.path} of avatar {manifest.avatar} has {size} bytes instead of "
-                    f"{record.size}: it was cut off or replaced. Fetch the avatar again."
-                )
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise ArtifactError(
-                f"{record.path} of avatar {manifest.avatar} cannot be read: {error.strerror}."
-            ) from None
-        if digest != record.sha256:
-            raise ArtifactError(
-                f"{record.path} of avatar {manifest.avatar} was altered: its sha256 is not the "
-                "one in the manifest. Fetch the avatar again."
-            )
-
-
-def listed(model_dir: Path, manifest: AvatarManifest, path: str) -> Path:
-    """Return a file that the manifest vouches for; others are never loaded."""
-    if path not in {record.path for record in manifest.files}:
-        raise ArtifactError(f"Avatar {manifest.avatar} has no {path} in its manifest.")
-    return model_dir / path
 
 
 def _load_full(

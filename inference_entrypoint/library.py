@@ -8,16 +8,14 @@ from pathlib import Path
 
 import torch
 
-from inference_entrypoint.adapters import LORA_FILE, drop_lora, load_lora
+from inference_entrypoint.adapters import drop_lora, load_lora
+from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from inference_entrypoint.avatars import (
     Avatar,
     Base,
     best_device,
     freeze,
-    listed,
     pinned_base,
-    read_manifest,
-    verify_files,
 )
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone

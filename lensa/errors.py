@@ -9,13 +9,13 @@ LensaError
 │   ├── NotFoundError         no such avatar, job or style
 │   ├── BusyError             another training or server holds what this one needs
 │   ├── StorageError          the disk is full, or a folder cannot be written
-│   └── AccountError          AWS refuses: credentials, permissions, a quota, a bucket, a key
+│   └── AccountError          AWS or a model hub refuses: credentials, permissions, a quota, ...
 ├── TrainingError             the training job ended without an avatar
 │   └── TrainingStopped       it was stopped on purpose; the same call resumes it
 ├── ArtifactError             an avatar's files are incomplete, altered or do not fit the base
 ├── EndpointError             the endpoint did not start, or answered with an error
 │   └── EndpointBusy          it answered 503; `retry_after` says when to come back
-└── ServiceError              AWS did not answer, or throttled past all patience; try again later
+└── ServiceError              AWS or a model hub did not answer; try again later
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class StorageError(UserError):
 
 
 class AccountError(UserError):
-    """AWS refuses: credentials, permissions, a quota, a bucket, a key.
+    """AWS or a model hub refuses: credentials, permissions, a quota, a bucket, a key.
 
     Something about the account, or about what was asked of it, has to change.
     """
@@ -126,7 +126,10 @@ class EndpointBusy(EndpointError):
 
 
 class ServiceError(LensaError):
-    """AWS did not answer, or throttled past all patience. Nothing has to change but the time."""
+    """AWS, or a model hub, did not answer, or throttled past all patience.
+
+    Nothing has to change but the time.
+    """
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -34,6 +34,7 @@ FLOORS = [
         "lensa.like",
         "lensa.display",
         "lensa.consent",
+        "lensa.exporting",
     ],
     ["lensa.client"],
     ["lensa.demo", "lensa.sheet", "lensa.testing"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -12,16 +13,17 @@ from inference_entrypoint.bases import base_revision, load_base
 from lensa.contract import Layout, TrainingConfig
 from lensa.errors import PhotosError
 from training_entrypoint import checkpoints
+from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
-from training_entrypoint.dreambooth import Data, train
+from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
 from training_entrypoint.images import encode, has_mask, image_files
+from training_entrypoint.loss import Data
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
-from training_entrypoint.trainable import Trainable
 from training_entrypoint.validation import Validation
 
 
@@ -81,47 +83,43 @@ def _run(
     chosen: str,
 ) -> int:
     accelerator = Accelerator(
-        mixed_precision="no" if chosen == "fp32" else chosen,
-        gradient_accumulation_steps=config.gradient_accumulation,
-        cpu=not torch.cuda.is_available(),
+        mixed_precision="no" if chosen == "fp32" else chosen, cpu=not torch.cuda.is_available()
     )
     report.stage("loading", f"{config.base.name} on {device().type}, {chosen}")
     base = layout.base if layout.base.is_dir() else None
-    with stop.at_once(), deadline.measuring("loading"):
-        revision = base_revision(config.base, override=base)
-        pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+
+    def load() -> Any:
+        with stop.at_once(), deadline.measuring("loading"):
+            return load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+
+    revision = base_revision(config.base, override=base)
+    model = Model(load)
     prior = None
-    pipeline.vae.to(torch.float32)  # half precision loses the darkest tones in the encoder
+    vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
-        files = class_images(pipeline, config, layout, report, stop, deadline)
-        prior = encode(pipeline.vae, files, config.resolution, check=stop.check)
+        files = class_images(model.pipeline, config, layout, report, stop, deadline)
+        prior = encode(vae, files, config.resolution, check=stop.check)
     instance = encode(
-        pipeline.vae,
+        vae,
         photos,
         config.resolution,
         flip=config.flip,
         masked=config.masked_loss,
         check=stop.check,
     )
-    trainable = Trainable(pipeline, config, DTYPES[chosen])
-    validation = Validation(config, layout, report, tracker, stop, deadline)
-
-    def validate(step: int) -> None:
-        with accelerator.autocast():
-            validation.draw(pipeline, step)
-
-    steps = train(
-        pipeline,
-        trainable,
+    del vae  # of a base that may be loaded anew
+    trainable, steps = learn(
+        model,
         Data(instance, prior),
         config,
+        chosen,
         accelerator=accelerator,
         folder=layout.checkpoints,
         report=report,
         tracker=tracker,
         stop=stop,
         deadline=deadline,
-        validate=validate,
+        validation=Validation(config, layout, report, tracker, stop, deadline),
     )
     report.stage("exporting")
     manifest = describe(
@@ -132,9 +130,10 @@ def _run(
         precision=chosen,
         steps=steps,
     )
-    export(pipeline, trainable, layout, manifest, base, stop)
+    export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
+        forget(layout.checkpoints)
     # Else SageMaker would delete them from S3 with the model not uploaded yet, and an upload that
     # fails would cost the whole training. The bucket's lifecycle takes them.
     return steps

@@ -64,7 +64,7 @@ def frozen(image: ServingImage) -> Iterator[psutil.Process]:
 def in_flight(image: ServingImage, pool: ThreadPoolExecutor, **fields: Any) -> Future[Any]:
     """Ask, and give the request the time to reach the worker, or its place in the queue."""
     future = pool.submit(ask, image, **fields)
-    time.sleep(0.3)
+    time.sleep(0.5)
     return future
 
 
@@ -239,11 +239,13 @@ def test_a_worker_that_is_killed_costs_its_request_and_the_next_ones_are_served(
         drawing = in_flight(image, pool)
         waiting = in_flight(image, pool, seed=6)
         frozen.kill()
-        status = ""
-        while status != "Unhealthy":  # for a second, until it tries again
+        statuses = set()
+        while not waiting.done():  # for a second without a worker, then while it loads again
             answer = image.client.get("/ping")
             assert answer.status_code == 200  # which is all that SageMaker looks at
-            status = answer.json()["status"]
+            statuses.add(answer.json()["status"])
+            time.sleep(0.02)
+        assert "Unhealthy" in statuses
         assert drawing.result().status_code == 500
         assert drawing.result().json()["message"] == "Worker died."
         assert waiting.result().status_code == 200

@@ -16,8 +16,8 @@ from training.running import Job, make_job, tiny_config
 from inference_entrypoint.bases import load_base
 from lensa.contract import BASES
 from lensa.errors import PhotosError
-from training_entrypoint.dreambooth import Data, dreambooth_loss
 from training_entrypoint.images import Latents, encode, read_mask
+from training_entrypoint.loss import Data, dreambooth_loss
 
 
 class Zero(torch.nn.Module):

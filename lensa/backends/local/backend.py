@@ -81,7 +81,7 @@ class LocalBackend:
         config, digests = plan.config, list(plan.photos.digests)
         if plan.class_photos is not None:
             digests += plan.class_photos.digests
-        run = Run(self.home, job_name(config.subject_id, digests, config.model_dump(mode="json")))
+        run = Run(self.home, job_name(config.subject_id, digests, config.identity()))
         lock = training_lock(self.home, config.subject_id)
         if not lock.acquire():
             holder = (lock.holder() or "").partition(" ")[0]

@@ -61,7 +61,7 @@ def training_name(plan: TrainingPlan) -> str:
     digests = list(plan.photos.digests)
     if plan.class_photos is not None:
         digests += plan.class_photos.digests
-    return job_name(plan.config.subject_id, digests, plan.config.model_dump(mode="json"))
+    return job_name(plan.config.subject_id, digests, plan.config.identity())
 
 
 def needs_wheels(options: SagemakerOptions) -> bool:
