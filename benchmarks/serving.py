@@ -231,7 +231,7 @@ def spread(mine: Sequence[float], others: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=120)
@@ -262,12 +262,14 @@ def main() -> None:
         options.out.write_text(json.dumps(result, indent=2) + "\n")
     if options.json:
         print(json.dumps(result))
-        return
-    for part in ("load", "batching"):
-        print(part)
-        for key, value in result[part].items():
-            print(f"  {key:32} {value}")
+    else:
+        for part in ("load", "batching"):
+            print(part)
+            for key, value in result[part].items():
+                print(f"  {key:38} {value}")
+    # However fast it was: a request that is lost, or answered with another's images, is a failure.
+    return int(bool(result["load"]["lost"] or result["load"]["mixed_up"]))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,7 +30,7 @@
     statuses.py      what an error is to a client
     server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
     app.py, worker.py, unused.py   its routes, its queue, what it does without
-    protocol.py      HTTP with clocks, against slow and broken clients
+    protocol.py, bodies.py   HTTP with clocks and bounds, against slow and hostile clients
     openapi.py       what its routes take and answer, as a schema
 
 Of `lensa` this package imports `lensa.contract` and `lensa.errors` only, and never

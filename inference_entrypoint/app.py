@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from inference_entrypoint.bodies import Bodies
 from inference_entrypoint.channel import Answered, Begun, Drawn, Refused, Step
 from inference_entrypoint.engine import Engine, QueueFull, Ticket
 from inference_entrypoint.engine import Event as EngineEvent
@@ -32,11 +33,8 @@ from inference_entrypoint.openapi import openapi
 from inference_entrypoint.refusals import refusal
 from inference_entrypoint.statuses import status_of
 from lensa.contract import GenerationRequest
-from lensa.contract.generation import MAX_IMAGE
 from lensa.errors import LensaError
 
-MAX_BODY = MAX_IMAGE + 100_000  # bytes; a request is a picture, a prompt and a few numbers
-_PATIENCE = 3  # times as much is still read, to be polite
 _DEADLINE = "x-lensa-deadline"  # of a request: seconds, if it has fewer than the server gives it
 _IDENTITY = re.compile(r"[\w.:=-]{1,64}", re.ASCII)
 _PATHS = "There are GET /ping, /metrics and /openapi.json, and POST /invocations."
@@ -57,6 +55,7 @@ class Terms:
 
 def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
     """Return the ASGI application of an engine."""
+    bodies = Bodies()
 
     async def ping(request: Request) -> Response:
         if engine.state == "failed":
@@ -67,7 +66,7 @@ def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
 
     async def invocations(request: Request) -> Response:
         _check_token(request, terms)
-        return await _invoke(engine, request, terms)
+        return await _invoke(engine, bodies, request, terms)
 
     async def figures(request: Request) -> Response:
         _check_token(request, terms)
@@ -142,9 +141,9 @@ def _told(handler: Handler, metrics: Metrics, terms: Terms) -> Handler:
     return told
 
 
-async def _invoke(engine: Engine, request: Request, terms: Terms) -> Response:
+async def _invoke(engine: Engine, bodies: Bodies, request: Request, terms: Terms) -> Response:
     arrived = time.monotonic()
-    body = await _body(request)
+    body = await bodies.read(request)
     if engine.state == "failed":
         return refusal(500, engine.failure[1], engine.failure[0])
     content_type = request.headers.get("content-type", JSON)
@@ -272,26 +271,3 @@ def _check_host(request: Request, terms: Terms) -> None:
     name = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
     if name not in terms.hosts:
         raise HTTPException(400, f"this server is not called {name[:80]!r}: ask 127.0.0.1.")
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body, or refuse it.
-
-    One that is a little too long is read to its end and dropped: whose connection closes while it
-    still writes never gets to read why. One that is far too long is not listened to.
-    """
-    too_long = HTTPException(413, f"the request is longer than {MAX_BODY:,} bytes.")
-    enough = HTTPException(413, too_long.detail, {"Connection": "close"})
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > _PATIENCE * MAX_BODY:
-        raise enough
-    body, length = bytearray(), 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > _PATIENCE * MAX_BODY:
-            raise enough
-        if length <= MAX_BODY:
-            body += chunk
-    if length > MAX_BODY:
-        raise too_long
-    return bytes(body)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -39,6 +41,15 @@ DOT = (  # 16 pixels of grey, squared
 def test_it_is_openapi_3_1() -> None:
     OPENAPI_31_VALIDATOR.validate(openapi())
     assert json.loads(json.dumps(openapi())) == openapi()
+
+
+def test_it_is_printed_without_a_server_or_its_libraries() -> None:
+    script = (
+        "import runpy, sys; runpy.run_module('inference_entrypoint.openapi', run_name='__main__');"
+        "assert not {'torch', 'starlette', 'uvicorn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert json.loads(done.stdout) == openapi()
 
 
 def test_its_examples_are_requests() -> None:
