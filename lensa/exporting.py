@@ -141,7 +141,7 @@ def _precision(precision: str | None) -> ExportPrecision | None:
 def _target(out: Path, manifest: AvatarManifest, format: ExportFormat, ckpt: bool) -> Path:
     """Return the file or folder to make: `out`, or inside it, under a name of its own, if that is
     a folder and no model."""
-    out = out.expanduser().absolute()
+    out = out.expanduser().resolve()
     if out.is_dir() and not (format == "diffusers" and (out / "model_index.json").is_file()):
         suffix = "" if format == "diffusers" else ".ckpt" if ckpt else ".safetensors"
         return out / f"{manifest.avatar}-{format}{suffix}"

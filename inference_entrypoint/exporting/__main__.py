@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from lensa.contract import AvatarManifest
-from lensa.contract.exports import FORMATS, ExportRequest
-from lensa.errors import ConfigError, LensaError
+from lensa.contract.exports import ExportRequest
+from lensa.errors import LensaError
 
 if TYPE_CHECKING:
     from inference_entrypoint.exporting.push import Repository
@@ -39,16 +39,11 @@ def main() -> int:
 def export(request: ExportRequest) -> dict[str, Any]:
     """Make an export, push it if asked, and return what there is to say about it.
 
-    Raises ConfigError, ArtifactError, BaseModelError, StorageError, and what a push raises.
+    Raises ArtifactError (of full weights there is no LoRA), BaseModelError, StorageError, and what
+    a push raises.
     """
     folder = Path(request.avatar)
     manifest = read_manifest(folder)
-    known = FORMATS[manifest.config.method]
-    if request.format not in known:
-        raise ConfigError(
-            f"avatar {manifest.avatar} was trained with full weights, and has no LoRA to export. "
-            f"It has: {', '.join(known)}."
-        )
     verify_files(folder, manifest)
     with ExitStack() as stack:
         # Asked before minutes go into the export.

@@ -39,9 +39,7 @@ def whole(target: Path, *, force: bool) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield partial
             _give_usual_modes(partial)
-            if target.is_dir():
-                shutil.rmtree(target)  # a rename replaces files alone
-            partial.replace(target)
+            _replace(target, partial)
     finally:
         with suppress(OSError):  # what went wrong before says more
             _remove(partial)
@@ -77,6 +75,18 @@ def in_precision(tensors: Mapping[str, Tensor], precision: ExportPrecision) -> d
 
 def total_bytes(tensors: Mapping[str, Tensor]) -> int:
     return sum(value.numel() * value.element_size() for value in tensors.values())
+
+
+def _replace(target: Path, made: Path) -> None:
+    """Put what was made in the place of what is there, if anything: a rename replaces files alone,
+    and a folder that is there stays until the new one is."""
+    if not target.is_dir():
+        made.replace(target)
+        return
+    before = made.with_suffix(".before")
+    target.rename(before)
+    made.rename(target)
+    shutil.rmtree(before)
 
 
 def _give_usual_modes(made: Path) -> None:

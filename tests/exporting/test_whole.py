@@ -121,3 +121,12 @@ def test_an_error_on_the_way_leaves_nothing(tmp_path: Path) -> None:
         partial.write_text("half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_takes_the_place_of_another_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    save_folder(fresh_micro(), out)
+    (out / "stale.json").write_text("{}")
+    save_folder(fresh_micro(), out, force=True)
+    assert not (out / "stale.json").exists()
+    assert list(tmp_path.iterdir()) == [out]

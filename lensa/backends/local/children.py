@@ -22,7 +22,7 @@ def require_ml_stack(base: BaseModelRef) -> None:
     ]
     if missing:
         raise ConfigError(
-            f"training on this machine needs {', '.join(missing)}: pip install 'lensa[local]'."
+            f"this needs {', '.join(missing)} on this machine: pip install 'lensa[local]'."
         )
     if base.source == "package" and find_spec(base.location) is None:
         raise BaseModelError(
