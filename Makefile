@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Read before a wheel is built: what is installed follows from these files alone.
-INPUTS := pyproject.toml constraints.txt mini/pyproject.toml
+INPUTS := pyproject.toml constraints.txt mini/pyproject.toml tests/aws_image/requirements.txt
 STAMP := $(VENV)/.installed
 
 # On few cores OpenMP's idle threads take the time of the working ones.
@@ -26,6 +26,7 @@ $(STAMP): $(INPUTS)
 		{ echo "lensa needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./mini --editable '.[local,photos,faces,testing,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/aws_image/requirements.txt
 	@touch $@
 
 demo: setup

@@ -3,6 +3,7 @@
     micro.py         a base with random weights, made by code in a second: plumbing, no pictures
     bases.py, hub.py load_base, base_revision: any BaseModelRef into a pipeline
     families/        what is specific to an architecture, behind one protocol
+    artifact.py      an avatar's files, held against its manifest
     avatars.py       load_avatar: a trained folder, every byte and every key accounted for
     adapters.py      several LoRAs in one pipeline: loaded, used at their scales, dropped
     library.py       many avatars of one base, the least recently used dropped
@@ -22,9 +23,15 @@
     few_step.py, tiny_decoder.py   the hub's LoRAs for four steps, and TAESD
     encode.py        images into PNG, JPEG or WebP, with what it takes to make them again
 
+    exporting/       an avatar for other programs
+
     inference.py     model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
+    aws_image.py, code/   for AWS's Hugging Face image, where no exception may leave a handler
+    statuses.py      what an error is to a client
     server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
     app.py, worker.py, unused.py   its routes, its queue, what it does without
+    protocol.py      HTTP with clocks, against slow and broken clients
+    openapi.py       what its routes take and answer, as a schema
 
 Of `lensa` this package imports `lensa.contract` and `lensa.errors` only, and never
 `training_entrypoint`. Nothing is imported here: a process pays for what it uses.

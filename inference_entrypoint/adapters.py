@@ -4,7 +4,8 @@ dropped without a trace.
 The libraries load what matches, draw what is missing at random, and log a line. Here the names and
 shapes that a file must have follow from the base model and the training's configuration, and its
 tensors are put in place one by one. In a layer the adapters that are in use are summed (Hu et al.
-2021, arXiv:2106.09685); those that are not cost nothing but their memory.
+2021, arXiv:2106.09685); those that are not cost nothing but their memory. A DoRA (Liu et al. 2024,
+arXiv:2402.09353) has the norms of the layer's weights beside, and sets them anew.
 """
 
 from __future__ import annotations
@@ -27,19 +28,24 @@ from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
 from lensa.errors import ArtifactError, NotFoundError, suggest
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
 ADAPTER = "subject"
+_MAGNITUDE = "lora_magnitude_vector"
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """What one layer is given: `alpha` / rank times up(down(x)) is added to what it puts out."""
+    """What one layer is given: `alpha` / rank times up(down(x)) is added to what it puts out.
+
+    With a `magnitude` (DoRA) the sum is then scaled, so that each row of the layer's weights
+    together with the adapter's has that norm.
+    """
 
     down: Tensor  # [rank, in], of a convolution [rank, in, height, width]
     up: Tensor  # [out, rank], of a convolution [out, rank, 1, 1]
     alpha: float
+    magnitude: Tensor | None = None  # [out], of a convolution [1, out, 1, 1]
 
 
 def load_lora(
@@ -68,7 +74,10 @@ def load_lora(
             paths = [key.split(".lora_")[0] for key in keys if key.startswith(f"{part}.")]
             layers = {
                 path.removeprefix(f"{part}."): LowRank(
-                    read(f"{path}.lora_A.weight"), read(f"{path}.lora_B.weight"), alpha
+                    read(f"{path}.lora_A.weight"),
+                    read(f"{path}.lora_B.weight"),
+                    alpha,
+                    read(f"{path}.{_MAGNITUDE}") if config.dora else None,
                 )
                 for path in dict.fromkeys(paths)
             }
@@ -85,7 +94,8 @@ def drop_lora(pipeline: DiffusionPipeline, name: str) -> None:
             # peft would put another adapter to use in its place, and train it.
             layer._active_adapter = [other for other in layer.active_adapters if other != name]
             layer.delete_adapter(name)
-            for leftover in (layer.use_dora, layer.use_rslora, layer.lora_bias):
+            leftovers = (layer.use_dora, layer.use_rslora, layer.lora_bias, layer.lora_variant)
+            for leftover in leftovers:
                 leftover.pop(name, None)
             if not layer.scaling:
                 part.set_submodule(path, layer.base_layer)
@@ -96,11 +106,29 @@ def drop_lora(pipeline: DiffusionPipeline, name: str) -> None:
             part._hf_peft_config_loaded = False
 
 
+def merge_lora(pipeline: DiffusionPipeline, name: str = ADAPTER) -> None:
+    """Add an adapter to the base's own weights, for good, and take it out of the pipeline.
+
+    Raises ArtifactError if a weight would not be a number any more.
+    """
+    for part in family_of(pipeline).parts(pipeline).values():
+        for path, layer in _adapted(part):
+            if name in layer.scaling:
+                try:
+                    layer.merge(safe_merge=True, adapter_names=[name])
+                except ValueError:  # peft says no more than that there is a NaN
+                    raise ArtifactError(f"{path}: merged, its weights are not numbers.") from None
+    drop_lora(pipeline, name)
+
+
 @contextmanager
 def applied(pipeline: DiffusionPipeline, scales: Mapping[str, float]) -> Iterator[None]:
     """Use these adapters at these scales, and no other; afterwards all is as it was.
 
     They are summed in the order of their names, so that the sum does not depend on who came first.
+    A scale of a DoRA is of its low-rank part, as peft has it: the norms that it learned stay in
+    force, at any scale but 0, and scale what adapters before it have added too.
+
     Raises NotFoundError if one of them is not in the pipeline.
     """
     layers = _all_adapted(pipeline)
@@ -168,12 +196,17 @@ def expected_shapes(pipeline: DiffusionPipeline, config: TrainingConfig) -> Shap
     family = family_of(pipeline)
     shapes: Shapes = {}
     for part in trained_parts(config):
-        targets = tuple("." + target for target in family.lora_targets[part])
+        ends = tuple("." + end for end in family.lora_targets[config.lora_targets][part])
         for name, module in family.parts(pipeline)[part].named_modules():
             layer = module.base_layer if isinstance(module, LoraLayer) else module
-            if isinstance(layer, nn.Linear) and name.endswith(targets):
-                shapes[f"{part}.{name}.lora_A.weight"] = (config.lora_rank, layer.in_features)
-                shapes[f"{part}.{name}.lora_B.weight"] = (layer.out_features, config.lora_rank)
+            if isinstance(layer, nn.Linear | nn.Conv2d) and name.endswith(ends):
+                size = tuple(layer.weight.shape)
+                point = (1,) * (len(size) - 2)  # of a convolution
+                shapes[f"{part}.{name}.lora_A.weight"] = (config.lora_rank, *size[1:])
+                shapes[f"{part}.{name}.lora_B.weight"] = (size[0], config.lora_rank, *point)
+                if config.dora:
+                    norms = (1, size[0], *point) if point else (size[0],)
+                    shapes[f"{part}.{name}.{_MAGNITUDE}"] = norms
     return shapes
 
 
@@ -239,7 +272,7 @@ def _put(module: nn.Module, path: str, given: LowRank, name: str, using: list[st
         "lora_dropout": 0.0,
         "init_lora_weights": False,
         "use_rslora": False,
-        "use_dora": False,
+        "use_dora": given.magnitude is not None,
         "lora_bias": False,
     }
     with torch.device("meta"):  # peft's layers begin with random numbers, the global generator's
@@ -256,8 +289,13 @@ def _put(module: nn.Module, path: str, given: LowRank, name: str, using: list[st
             module.set_submodule(path, layer)
     like = layer.base_layer.weight
     for side, tensor in ((layer.lora_A, given.down), (layer.lora_B, given.up)):
-        value = tensor.to(like.device, like.dtype).contiguous()
-        side[name].weight = nn.Parameter(value, requires_grad=False)
+        side[name].weight = _frozen(tensor, like)
+    if given.magnitude is not None:
+        layer.lora_magnitude_vector[name].weight = _frozen(given.magnitude, like)
+
+
+def _frozen(tensor: Tensor, like: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.to(like.device, like.dtype).contiguous(), requires_grad=False)
 
 
 def _adapted(module: nn.Module) -> list[tuple[str, LoraLayer]]:
@@ -278,6 +316,11 @@ def _adapted(module: nn.Module) -> list[tuple[str, LoraLayer]]:
     return found
 
 
+def adapted_layers(module: nn.Module) -> list[LoraLayer]:
+    """Return the layers of a network with adapters beside them."""
+    return [layer for _, layer in _adapted(module)]
+
+
 def _all_adapted(pipeline: DiffusionPipeline) -> list[LoraLayer]:
     parts = family_of(pipeline).parts(pipeline).values()
-    return [layer for part in parts for _, layer in _adapted(part)]
+    return [layer for part in parts for layer in adapted_layers(part)]

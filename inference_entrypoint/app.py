@@ -1,19 +1,20 @@
-"""The HTTP face of an avatar: `/ping` and `/invocations`, as SageMaker asks for them.
+"""The HTTP face of an avatar: `/ping` and `/invocations`, as SageMaker asks for them, and for who
+runs it `/metrics` and `/openapi.json`.
 
-The ML stack is imported by the thread that loads the model, so that the port answers at once.
+There is no ML stack in this process: it refuses what is wrong, keeps the queue, and hands the rest
+to the process that draws.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
-import threading
+import re
 import time
 import uuid
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,157 +22,256 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from inference_entrypoint.worker import Abandoned, Check, QueueFull, Worker
+from inference_entrypoint.channel import Answered, Begun, Drawn, Refused, Step
+from inference_entrypoint.engine import Engine, QueueFull, Ticket
+from inference_entrypoint.engine import Event as EngineEvent
+from inference_entrypoint.events import EventStream, error_event
+from inference_entrypoint.media import JSON, media_type, negotiate, wants_events
+from inference_entrypoint.metrics import Metrics
+from inference_entrypoint.openapi import openapi
+from inference_entrypoint.refusals import refusal
+from inference_entrypoint.statuses import status_of
 from lensa.contract import GenerationRequest
 from lensa.contract.generation import MAX_IMAGE
-from lensa.errors import LensaError, UserError
+from lensa.errors import LensaError
 
 MAX_BODY = MAX_IMAGE + 100_000  # bytes; a request is a picture, a prompt and a few numbers
 _PATIENCE = 3  # times as much is still read, to be polite
-QUEUE = 16  # requests; at a second each, the last one waits as long as people do
-
-_KINDS = {
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    413: "TooLarge",
-    415: "UnsupportedMediaType",
-    503: "Busy",
-}
+_DEADLINE = "x-lensa-deadline"  # of a request: seconds, if it has fewer than the server gives it
+_IDENTITY = re.compile(r"[\w.:=-]{1,64}", re.ASCII)
+_PATHS = "There are GET /ping, /metrics and /openapi.json, and POST /invocations."
 
 log = logging.getLogger("lensa.server")
 
-
-class Engine:
-    """A model that is loading, ready or failed, and the worker that it draws in."""
-
-    def __init__(
-        self, model_dir: Path, on_failure: Callable[[str], None], queue: int = QUEUE
-    ) -> None:
-        """`queue`: how many requests may wait while one runs."""
-        self.worker = Worker(queue)
-        self.model: Any = None
-        self.failure: BaseException | None = None
-        self._model_dir, self._on_failure = model_dir, on_failure
-
-    def start(self) -> None:
-        """Load in the background. `on_failure` is called with the reason if that fails."""
-        threading.Thread(target=self._load, name="loader", daemon=True).start()
-
-    def _load(self) -> None:
-        try:
-            from inference_entrypoint.inference import answer, model_fn
-
-            start = time.monotonic()
-            model = model_fn(str(self._model_dir))
-            # Ready means that an image can be made: one is. Small, so that a CPU makes it too.
-            # No safety checker looks at it: a request may leave it out, and it may not be here.
-            probe = GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0, safety=False)
-            self.worker.submit(lambda _: answer(probe, model)).future.result()
-            self.model = model
-            log.info("ready after %.1f s: %s", time.monotonic() - start, model.name)
-        except BaseException as error:
-            self.failure = error
-            if not isinstance(error, LensaError):
-                log.exception("loading failed")
-            self._on_failure(_words(error))
-
-    def draw(
-        self, request: GenerationRequest, accept: str, check: Check
-    ) -> tuple[str | bytes, dict[str, str]]:
-        """Return the body, and the headers that tell of an image what JSON would."""
-        from inference_entrypoint.inference import answer, output_fn
-
-        response = answer(request, self.model, on_step=lambda *_: check())
-        headers = {"X-Lensa-Seed": str(response.images[0].seed)}
-        if any(image.unsafe for image in response.images):
-            headers["X-Lensa-Unsafe"] = "true"
-        if response.warnings:
-            headers["X-Lensa-Warnings"] = quote("; ".join(response.warnings)[:1000], safe=" ,;:'()")
-        return output_fn(response, accept), headers
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(engine: Engine) -> Starlette:
+@dataclass(frozen=True)
+class Terms:
+    """On what terms requests are answered."""
+
+    deadline: float | None = None  # seconds from a request's arrival to its answer
+    token: str | None = None  # whoever asks for images or figures has to know it
+    hosts: Collection[str] | None = None  # names that this server goes by; None: any
+
+
+def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
     """Return the ASGI application of an engine."""
 
     async def ping(request: Request) -> Response:
-        if engine.failure is not None:
-            return _refusal(500, engine.failure)
-        if engine.model is None:
+        if engine.state == "failed":
+            return refusal(500, engine.failure[1], engine.failure[0])
+        if engine.state == "loading":
             return JSONResponse({"status": "loading"}, 503, headers={"Retry-After": "1"})
-        return JSONResponse({"status": "ready", "avatar": engine.model.name})
+        return JSONResponse({"status": "ready", "avatar": engine.name})
 
     async def invocations(request: Request) -> Response:
-        identity = uuid.uuid4().hex[:12]
-        start = time.monotonic()
-        try:
-            response = await _invoke(engine, request)
-        except ClientDisconnect:
-            response = Response(status_code=499)
-        except HTTPException as error:
-            headers = dict(error.headers or {})
-            response = _refusal(error.status_code, error, error.detail, headers=headers)
-        except LensaError as error:
-            response = _refusal(400 if isinstance(error, UserError) else 500, error)
-        except Exception as error:
-            log.exception("request %s failed", identity)
-            words = f"something went wrong that should not; the server's log has it as {identity}."
-            response = _refusal(500, error, words)
-        response.headers["X-Request-Id"] = identity
-        seconds = time.monotonic() - start
-        log.info("request %s: %d after %.2f s", identity, response.status_code, seconds)
-        return response
+        _check_token(request, terms)
+        return await _invoke(engine, request, terms)
 
-    def other(request: Request, error: Exception) -> Response:
+    async def figures(request: Request) -> Response:
+        _check_token(request, terms)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def schema(request: Request) -> Response:
+        return JSONResponse(openapi())
+
+    async def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        words = f"{request.method} {request.url.path}: {error.detail}. There are GET /ping and "
-        words += "POST /invocations."
-        return _refusal(error.status_code, error, words, headers=dict(error.headers or {}))
 
-    return Starlette(
+        async def refuse(request: Request) -> Response:
+            raise HTTPException(
+                error.status_code,
+                f"{request.method} {request.url.path}: {error.detail}. {_PATHS}",
+                dict(error.headers or {}),
+            )
+
+        return await _told(refuse, metrics, terms)(request)
+
+    def route(path: str, handler: Handler, method: str) -> Route:
+        return Route(path, _told(handler, metrics, terms), methods=[method])
+
+    app = Starlette(
         routes=[
-            Route("/ping", ping, methods=["GET"]),
-            Route("/invocations", invocations, methods=["POST"]),
+            route("/ping", ping, "GET"),
+            route("/invocations", invocations, "POST"),
+            route("/metrics", figures, "GET"),
+            route("/openapi.json", schema, "GET"),
         ],
         exception_handlers={HTTPException: other},
     )
+    app.router.redirect_slashes = False  # to wherever the client's Host says
+    return app
 
 
-async def _invoke(engine: Engine, request: Request) -> Response:
+def _told(handler: Handler, metrics: Metrics, terms: Terms) -> Handler:
+    """Give a handler's answers an id and its exceptions a form, and count and log both."""
+
+    async def told(request: Request) -> Response:
+        given = request.headers.get("x-request-id", "")
+        identity = given if _IDENTITY.fullmatch(given) else uuid.uuid4().hex[:12]
+        request.state.identity = identity
+        start = time.monotonic()
+        try:
+            _check_host(request, terms)
+            response = await handler(request)
+        except ClientDisconnect:
+            response = Response(status_code=499)
+        except HTTPException as error:
+            kind = error.kind if isinstance(error, _Refusal) else None
+            response = refusal(
+                error.status_code, error.detail, kind, headers=dict(error.headers or {})
+            )
+        except LensaError as error:
+            response = refusal(status_of(error), str(error), type(error).__name__)
+        except Exception as error:
+            log.exception("a request failed", extra={"request": identity})
+            words = f"something went wrong that should not; the server's log has it as {identity}."
+            response = refusal(500, words, type(error).__name__)
+        response.headers["X-Request-Id"] = identity
+        if request.url.path == "/invocations":
+            seconds, status = time.monotonic() - start, response.status_code
+            metrics.requests.labels(str(status)).inc()
+            metrics.seconds.observe(seconds)
+            log.info(
+                "answered",
+                extra={"request": identity, "status": status, "seconds": round(seconds, 3)},
+            )
+        return response
+
+    return told
+
+
+async def _invoke(engine: Engine, request: Request, terms: Terms) -> Response:
+    arrived = time.monotonic()
     body = await _body(request)
-    if engine.failure is not None:
-        return _refusal(500, engine.failure)
-    if engine.model is None:
-        raise HTTPException(503, "the model is still loading.", {"Retry-After": "1"})
-    from inference_entrypoint.inference import JSON, input_fn, media_type, negotiate
-
+    if engine.state == "failed":
+        return refusal(500, engine.failure[1], engine.failure[0])
     content_type = request.headers.get("content-type", JSON)
     if media_type(content_type) != JSON or "content-encoding" in request.headers:
         raise HTTPException(415, f"send {JSON}, not compressed.")
     accept = request.headers.get("accept", JSON)
-    message = input_fn(body, content_type)
-    format = negotiate(message, accept)  # refused before anything is drawn
+    # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
+    message = GenerationRequest.model_validate_json(body, strict=True)
+    events = wants_events(accept)
+    format = None if events else negotiate(message, accept)  # refused before anything is drawn
     if format is not None:
         message = message.model_copy(update={"format": format})
+    if engine.state == "loading":
+        raise HTTPException(503, "the model is still loading.", {"Retry-After": "1"})
+    identity: str = request.state.identity
+    log.debug("asked", extra={"request": identity, "prompt": message.prompt})
+    seconds = _seconds(request, terms)
     try:
-        ticket = engine.worker.submit(lambda check: engine.draw(message, accept, check))
+        ticket = engine.submit(
+            message.model_dump_json(),
+            JSON if events else accept,
+            seconds=None if seconds is None else seconds - (time.monotonic() - arrived),
+            events=events,
+        )
     except QueueFull as full:
-        words = f"{engine.worker.capacity} requests are waiting already."
-        raise HTTPException(503, words, {"Retry-After": str(full.retry_after)}) from None
-    drawing = asyncio.wrap_future(ticket.future)
+        raise HTTPException(503, str(full), {"Retry-After": str(full.retry_after)}) from None
+    if events:
+        return EventStream(_events(ticket), {})
+    answer = await _answer(ticket, request)
+    if format is None:
+        return Response(answer.body, media_type=JSON)
+    return Response(answer.body, media_type=f"image/{format}", headers=answer.headers)
+
+
+async def _answer(ticket: Ticket, request: Request) -> Answered:
+    """Wait for the answer. Raises HTTPException, ClientDisconnect if nobody else does."""
     gone = asyncio.ensure_future(request.receive())  # the body is read: what comes is the end
     try:
-        await asyncio.wait({drawing, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not drawing.done():
-            raise ClientDisconnect
-        content, headers = drawing.result()
-    except (Abandoned, asyncio.CancelledError):
-        raise HTTPException(503, "the server is shutting down.", {"Retry-After": "5"}) from None
+        while True:
+            upcoming = asyncio.ensure_future(_next(ticket))
+            await asyncio.wait({upcoming, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                upcoming.cancel()
+                raise ClientDisconnect
+            event = upcoming.result()
+            if isinstance(event, Answered):
+                return event
+            if isinstance(event, Refused):
+                raise _Refusal(event)
     finally:
         gone.cancel()
         ticket.abandon()  # of no effect on what is done
-    if format is None:
-        return Response(content, media_type=JSON)
-    return Response(content, media_type=f"image/{format}", headers=headers)
+
+
+async def _events(ticket: Ticket) -> AsyncIterator[tuple[str, str]]:
+    try:
+        while True:
+            event = await _next(ticket)
+            match event:
+                case Begun():
+                    yield "begun", "{}"
+                case Step():
+                    yield "step", f'{{"done":{event.done},"of":{event.of}}}'
+                case Drawn():
+                    yield "image", event.image
+                case Answered():
+                    yield "answer", event.body.decode()
+                    return
+                case Refused():
+                    yield error_event(event.kind, event.message)
+                    return
+    finally:
+        ticket.abandon()
+
+
+async def _next(ticket: Ticket) -> EngineEvent:
+    """Wait for what happens next; for one that waits until its time is up, that is a refusal."""
+    deadline = ticket.ask.deadline
+    while deadline is not None and not ticket.begun:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return Refused(ticket.ask.number, 503, "Busy", "its turn did not come in time.")
+        try:
+            return await asyncio.wait_for(ticket.next(), left)
+        except TimeoutError:
+            continue
+    return await ticket.next()
+
+
+class _Refusal(HTTPException):
+    def __init__(self, event: Refused) -> None:
+        headers = {"Retry-After": "5"} if event.status == 503 else {}
+        super().__init__(event.status, event.message, headers)
+        self.kind = event.kind
+
+
+def _seconds(request: Request, terms: Terms) -> float | None:
+    """Return how long an answer may take: the server's time, or less if the client has less."""
+    given = request.headers.get(_DEADLINE)
+    if given is None:
+        return terms.deadline
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds < float("inf"):
+        raise HTTPException(400, f"{_DEADLINE} is {given[:40]!r}: give seconds, such as 20.")
+    return min(seconds, terms.deadline or seconds)
+
+
+def _check_token(request: Request, terms: Terms) -> None:
+    if terms.token is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), terms.token.encode()):
+        words = "this server wants its token: send the header 'Authorization: Bearer TOKEN'."
+        raise HTTPException(401, words, {"WWW-Authenticate": "Bearer"})
+
+
+def _check_host(request: Request, terms: Terms) -> None:
+    """Refuse names that are not ours: a page in a browser here could ask under one of its own
+    (DNS rebinding), and loopback keeps nobody out who is in already."""
+    if terms.hosts is None:
+        return
+    name = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
+    if name not in terms.hosts:
+        raise HTTPException(400, f"this server is not called {name[:80]!r}: ask 127.0.0.1.")
 
 
 async def _body(request: Request) -> bytes:
@@ -195,22 +295,3 @@ async def _body(request: Request) -> bytes:
     if length > MAX_BODY:
         raise too_long
     return bytes(body)
-
-
-def _refusal(
-    status: int,
-    error: BaseException,
-    message: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    kind = _KINDS.get(status, type(error).__name__)
-    content = {"error": {"type": kind, "message": message or _words(error)}}
-    return JSONResponse(content, status, headers=headers)
-
-
-def _words(error: BaseException) -> str:
-    """What a user may read: our own errors as they are, any other by its first line."""
-    text = str(error).strip()
-    if isinstance(error, LensaError):
-        return text
-    return f"{type(error).__name__}: {text.splitlines()[0][:300] if text else 'no message'}"

@@ -6,9 +6,7 @@ the folders `unet/` and `text_encoder/`. Nothing is written into it: it may be r
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,21 +16,24 @@ from diffusers import AutoencoderTiny, DiffusionPipeline
 
 from inference_entrypoint.adapters import (
     ADAPTER,
-    LORA_FILE,
     compare,
     load_lora,
     tensor_shapes,
     trained_parts,
 )
+from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.batching import draw_alone
+from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.expand import MagicPrompt, load_expander
 from inference_entrypoint.families import Device, family_of
 from inference_entrypoint.few_step import FEW_STEP, load_accelerator
-from inference_entrypoint.generate import OnStep, Result, generate
+from inference_entrypoint.modes import evaluating
+from inference_entrypoint.order import Order, Result
 from inference_entrypoint.safety import SafetyChecker, load_checker
-from inference_entrypoint.tiny_decoder import decoding_with, load_tiny_decoder
-from inference_entrypoint.vaes import replace_vae, vae_revision
-from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
+from inference_entrypoint.tiny_decoder import check_fits, load_tiny_decoder
+from inference_entrypoint.vaes import pinned_vae, replace_vae
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
 from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
 
@@ -89,31 +90,46 @@ class Avatar:
         return self.base.pipeline
 
     def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Result:
-        """Return the images of a request. Raises as `generate` does, as `load_expander` and
-        `load_checker`, and ConfigError if another avatar is meant."""
-        config = self.manifest.config
-        adapters = self._adapters(request)
-        if request.few_step is not None:
+        """Return the images of a request. Raises as `order` does and as drawing them does."""
+        return draw_alone(self.order(request), on_step=on_step)
+
+    @torch.no_grad()
+    def order(
+        self, request: GenerationRequest, make_ready: Callable[[], object] = lambda: None
+    ) -> Order:
+        """Return a request read and encoded. `make_ready`: see `Order`.
+
+        Raises as `generate` does before it draws, as `load_expander` and `load_checker`, and
+        ConfigError if another avatar is meant.
+        """
+        config, base = self.manifest.config, self.base
+        adapters, few_step = self._adapters(request), request.few_step
+        if few_step is not None:
             own = {ADAPTER: request.adapter_scale} if config.method == "lora" else {}
-            self.base.accelerate(request.few_step)
+            base.accelerate(few_step)
             adapters = {**(own if adapters is None else adapters), FEW_STEP: 1.0}
-        decoding = (
-            decoding_with(self.pipeline, self.base.tiny_decoder)
-            if request.tiny_decoder
-            else nullcontext()
-        )
-        with decoding:
-            return generate(
+
+        if request.tiny_decoder:
+            check_fits(self.pipeline, base.tiny_decoder)
+
+        def ready() -> None:
+            make_ready()
+            if few_step is not None:
+                base.accelerate(few_step)
+
+        with evaluating(self.pipeline):
+            return Order(
                 self.pipeline,
                 request.suited_to(config.base),
                 subject=config.subject,
                 class_noun=config.class_noun,
                 others=config.concepts,
                 style=config.kind == "style",
-                expander=self.base.expander if request.expand else None,
+                expander=base.expander if request.expand else None,
                 checker=self._checker(request),
                 adapters=adapters,
-                on_step=on_step,
+                tiny_decoder=base.tiny_decoder if request.tiny_decoder else None,
+                make_ready=ready,
             )
 
     def _adapters(self, request: GenerationRequest) -> dict[str, float] | None:
@@ -192,27 +208,6 @@ def pinned_base(manifest: AvatarManifest) -> BaseModelRef:
     return base.model_copy(update={"revision": manifest.base_revision})
 
 
-def pinned_vae(manifest: AvatarManifest) -> VaeRef | None:
-    """Return the VAE of an avatar that has another than its base, as it was trained with.
-
-    Raises ArtifactError if the one that is there is not the same any more, BaseModelError if it
-    cannot be had.
-    """
-    vae = manifest.config.vae
-    if vae is None or manifest.vae_revision is None:
-        return vae
-    if vae.source == "hub":
-        return vae.model_copy(update={"revision": manifest.vae_revision})
-    revision = vae_revision(vae)
-    if revision != manifest.vae_revision:
-        raise ArtifactError(
-            f"Avatar {manifest.avatar} was trained with the VAE {vae} at revision "
-            f"{manifest.vae_revision}, and this is {revision}: put the one that it was trained "
-            "with back there, or train it again."
-        )
-    return vae
-
-
 def freeze(pipeline: DiffusionPipeline) -> None:
     """Nothing in this pipeline is trained."""
     for part in family_of(pipeline).parts(pipeline).values():
@@ -227,60 +222,6 @@ def best_device() -> tuple[torch.device, torch.dtype]:
     if torch.cuda.is_available():
         return torch.device("cuda"), torch.float16
     return torch.device("cpu"), torch.float32
-
-
-def read_manifest(model_dir: Path) -> AvatarManifest:
-    """Return the parsed `avatar.json`. Raises ArtifactError."""
-    path = model_dir / MANIFEST
-    try:
-        manifest = AvatarManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactError(f"{model_dir} holds no avatar: {MANIFEST} is not there.") from None
-    except (ConfigError, OSError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from None
-    if manifest.format != 1:
-        raise ArtifactError(
-            f"{path} has format {manifest.format}, made by a newer lensa: upgrade this one."
-        )
-    return manifest
-
-
-def verify_files(
-    model_dir: Path, manifest: AvatarManifest, only: Collection[str] | None = None
-) -> None:
-    """Hold every file, or those at some paths, against its size and sha256.
-
-    Raises ArtifactError naming the file.
-    """
-    for record in manifest.files:
-        if only is not None and record.path not in only:
-            continue
-        path = model_dir / record.path
-        try:
-            size = path.stat().st_size
-            if size != record.size:
-                raise ArtifactError(
-                    f"{record.path} of avatar {manifest.avatar} has {size} bytes instead of "
-                    f"{record.size}: it was cut off or replaced. Fetch the avatar again."
-                )
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            raise ArtifactError(
-                f"{record.path} of avatar {manifest.avatar} cannot be read: {error.strerror}."
-            ) from None
-        if digest != record.sha256:
-            raise ArtifactError(
-                f"{record.path} of avatar {manifest.avatar} was altered: its sha256 is not the "
-                "one in the manifest. Fetch the avatar again."
-            )
-
-
-def listed(model_dir: Path, manifest: AvatarManifest, path: str) -> Path:
-    """Return a file that the manifest vouches for; others are never loaded."""
-    if path not in {record.path for record in manifest.files}:
-        raise ArtifactError(f"Avatar {manifest.avatar} has no {path} in its manifest.")
-    return model_dir / path
 
 
 def _load_full(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderTiny, DiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from inference_entrypoint.conditioning import Conditioning
 from inference_entrypoint.families import family_of
 from inference_entrypoint.noise import generator_of, starting_noise
 from inference_entrypoint.samplers import make_scheduler
+from inference_entrypoint.side_by_side import Adapters, side_by_side
+from inference_entrypoint.tiny_decoder import decoding_with
 from lensa.contract.generation import Scheduler
 from lensa.errors import LensaError
 
@@ -22,45 +25,53 @@ OnStep = Callable[[int, int], None]  # (steps done, of): over all batches
 
 @dataclass(frozen=True)
 class Job:
-    """One image to draw: its text, and where its randomness comes from."""
+    """One image to draw: its text, where its randomness comes from, and what it is drawn by."""
 
     conditioning: Conditioning
     seed: int
     index: int
     purpose: str = "image"
     start: Tensor | None = None  # latents [C, rows, columns] to begin with
+    adapters: Adapters | None = None  # None: whatever is in use in the pipeline
 
 
-@dataclass
-class Drawing:
-    """How jobs are drawn, all of them alike."""
+@dataclass(frozen=True)
+class Settings:
+    """What images of one batch have in common."""
 
-    pipeline: DiffusionPipeline
+    size: tuple[int, int]  # (width, height) in pixels
     scheduler: Scheduler
     steps: int
     guided: float
     guidance_scale: float
+    strength: float = 1.0  # how much of what a job begins with is drawn anew
+    tiny_decoder: AutoencoderTiny | None = None  # in the VAE's place
+
+
+@dataclass
+class Drawing:
+    """Jobs into images, a batch at a time."""
+
+    pipeline: DiffusionPipeline
     batch_size: int
-    on_step: OnStep | None = None
     notes: list[str] = field(default_factory=list)
 
     def draw(
-        self, jobs: Sequence[Job], size: tuple[int, int], strength: float = 1.0
+        self, jobs: Sequence[Job], settings: Settings, on_step: OnStep | None = None
     ) -> list[Image.Image]:
-        """Return an image a job, `size` = (width, height) in pixels.
+        """Return an image a job.
 
-        Jobs that begin with latents keep 1 - `strength` of the way from noise. Raises LensaError if
-        the model yields numbers that are no picture, torch.OutOfMemoryError if not even one image
-        at a time fits into the GPU.
+        Raises LensaError if the model yields numbers that are no picture, torch.OutOfMemoryError
+        if not even one image at a time fits into the GPU.
         """
         found: dict[int, Image.Image] = {}
         waiting = self._batches(jobs)
         done = 0
         while waiting:
             batch = waiting.pop(0)
-            progress = self._progress(done, done + 1 + len(waiting))
+            progress = _progress(on_step, done, done + 1 + len(waiting))
             try:
-                images = self._draw_batch([jobs[i] for i in batch], size, strength, progress)
+                images = self._draw_batch([jobs[i] for i in batch], settings, progress)
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
@@ -90,41 +101,41 @@ class Drawing:
         ]
 
     def _draw_batch(
-        self,
-        jobs: Sequence[Job],
-        size: tuple[int, int],
-        strength: float,
-        on_step: OnStep | None,
+        self, jobs: Sequence[Job], settings: Settings, on_step: OnStep | None
     ) -> list[Image.Image]:
         family, pipeline = family_of(self.pipeline), self.pipeline
-        shape = family.latent_shape(pipeline, *size)
+        shape = family.latent_shape(pipeline, *settings.size)
         generators = [generator_of(job.seed, job.index, job.purpose) for job in jobs]
         starts = [job.start for job in jobs if job.start is not None]
         negatives = [job.conditioning.negative for job in jobs]
-        latents = family.denoise(
-            pipeline,
-            scheduler=make_scheduler(pipeline.scheduler, self.scheduler),
-            prompts=torch.stack([job.conditioning.prompt for job in jobs]),
-            negatives=None
-            if any(negative is None for negative in negatives)
-            else torch.stack([negative for negative in negatives if negative is not None]),
-            noise=torch.stack([starting_noise(source, shape) for source in generators]),
-            start=torch.stack(starts) if starts else None,
-            strength=strength,
-            generators=generators,
-            steps=self.steps,
-            guided=self.guided,
-            guidance_scale=self.guidance_scale,
-            on_step=on_step,
-        )
-        return to_images(family.decode(pipeline, latents))
+        rows = [job.adapters for job in jobs if job.adapters is not None]
+        with side_by_side(pipeline, rows) if rows else nullcontext():
+            latents = family.denoise(
+                pipeline,
+                scheduler=make_scheduler(pipeline.scheduler, settings.scheduler),
+                prompts=torch.stack([job.conditioning.prompt for job in jobs]),
+                negatives=None
+                if any(negative is None for negative in negatives)
+                else torch.stack([negative for negative in negatives if negative is not None]),
+                noise=torch.stack([starting_noise(source, shape) for source in generators]),
+                start=torch.stack(starts) if starts else None,
+                strength=settings.strength,
+                generators=generators,
+                steps=settings.steps,
+                guided=settings.guided,
+                guidance_scale=settings.guidance_scale,
+                on_step=on_step,
+            )
+        decoder = settings.tiny_decoder
+        with decoding_with(pipeline, decoder) if decoder is not None else nullcontext():
+            return to_images(family.decode(pipeline, latents))
 
-    def _progress(self, done: int, batches: int) -> OnStep | None:
-        """Count the steps of one batch after the other as one line of steps."""
-        on_step = self.on_step
-        if on_step is None:
-            return None
-        return lambda step, of: on_step(done * of + step, batches * of)
+
+def _progress(on_step: OnStep | None, done: int, batches: int) -> OnStep | None:
+    """Count the steps of one batch after the other as one line of steps."""
+    if on_step is None:
+        return None
+    return lambda step, of: on_step(done * of + step, batches * of)
 
 
 def to_images(decoded: Tensor) -> list[Image.Image]:

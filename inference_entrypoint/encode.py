@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from inference_entrypoint.generate import Result
+from inference_entrypoint.order import Result
 from inference_entrypoint.starting_image import content
 from lensa.contract.generation import GenerationRequest, ImageFormat, Scheduler
 

@@ -8,22 +8,21 @@ from pathlib import Path
 
 import torch
 
-from inference_entrypoint.adapters import LORA_FILE, drop_lora, load_lora
+from inference_entrypoint.adapters import drop_lora, load_lora
+from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from inference_entrypoint.avatars import (
     Avatar,
     Base,
     best_device,
     freeze,
-    listed,
     pinned_base,
-    pinned_vae,
-    read_manifest,
-    verify_files,
 )
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.batching import draw_alone
+from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.families import Device
-from inference_entrypoint.generate import OnStep, Result
-from inference_entrypoint.vaes import replace_vae
+from inference_entrypoint.order import Order, Result
+from inference_entrypoint.vaes import pinned_vae, replace_vae
 from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
 from lensa.contract.names import JOB
 from lensa.errors import ArtifactError, ConfigError, NotFoundError, suggest
@@ -121,8 +120,12 @@ class Library:
         return Avatar(entry.manifest, self.base, adapter=name)
 
     def generate(self, request: GenerationRequest, *, on_step: OnStep | None = None) -> Result:
-        """Return the images of a request: of `request.avatar`, or else of the first one, with those
-        of `request.blend` mixed in. Raises as `get` and `Avatar.generate` do."""
+        """Return the images of a request. Raises as `order` does and as drawing them does."""
+        return draw_alone(self.order(request), on_step=on_step)
+
+    def order(self, request: GenerationRequest) -> Order:
+        """Return a request read and encoded: for `request.avatar`, or else the first one, with
+        those of `request.blend` mixed in. Raises as `get` and `Avatar.order` do."""
         name = request.avatar or self.name
         if name in request.blend:
             raise ConfigError(f"generation: blend mixes {name} into itself: name other avatars.")
@@ -134,8 +137,11 @@ class Library:
             )
         for each in names:
             self._entry(each)  # whoever is unknown is told before anything is loaded
-        avatar = [self.get(each) for each in names][-1]
-        return avatar.generate(request.model_copy(update={"avatar": name}), on_step=on_step)
+
+        def get() -> Avatar:
+            return [self.get(each) for each in names][-1]
+
+        return get().order(request.model_copy(update={"avatar": name}), make_ready=get)
 
     @property
     def base(self) -> Base:

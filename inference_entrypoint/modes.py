@@ -12,13 +12,16 @@ from inference_entrypoint.families import family_of
 
 @contextmanager
 def evaluating(pipeline: DiffusionPipeline) -> Iterator[None]:
-    """Dropout and checkpointing off; afterwards every layer is in the mode it was in."""
+    """Dropout and checkpointing off; afterwards every layer is in the mode it was in.
+
+    It runs for every batch: where nothing trains, it only looks.
+    """
     parts = family_of(pipeline).parts(pipeline).values()
-    modes = {layer: layer.training for part in parts for layer in part.modules()}
-    for part in parts:
-        part.eval()
+    training = [layer for part in parts for layer in part.modules() if layer.training]
+    for layer in training:
+        layer.training = False
     try:
         yield
     finally:
-        for layer, mode in modes.items():
-            layer.training = mode
+        for layer in training:
+            layer.training = True

@@ -1,10 +1,13 @@
-"""Serve an avatar over HTTP:
+"""Serve avatars over HTTP:
 
     python -m inference_entrypoint.server --model-dir AVATAR --port 8080
 
 Without --model-dir it serves the model folder of `$SAGEMAKER_BASE_DIR` (or /opt/ml). Stdout has
 JSON lines alone: {"event":"listening","port":8080}, or {"event":"failed","message":...}. The log
-goes to stderr and holds no prompts.
+goes to stderr, as JSON lines too, and holds no prompts unless `$LENSA_LOG_LEVEL` is debug. With
+`$LENSA_SERVE_TOKEN` set, whoever asks has to know it.
+
+This process speaks HTTP and a child of it draws, which is started again if it dies.
 
 Exit codes: 0 after SIGTERM, SIGINT or the end of the parent; 1 if the model cannot be loaded; 2 if
 the port is taken or the arguments are wrong.
@@ -17,7 +20,6 @@ import asyncio
 import contextlib
 import errno
 import json
-import logging
 import os
 import signal
 import socket
@@ -30,24 +32,28 @@ from typing import Any, TextIO
 
 import uvicorn
 
-from inference_entrypoint.app import QUEUE, Engine, make_app
-from inference_entrypoint.unused import leave_out
+from inference_entrypoint.app import Terms, make_app
+from inference_entrypoint.engine import Engine
+from inference_entrypoint.logs import log_to_stderr
+from inference_entrypoint.metrics import Metrics
+from inference_entrypoint.protocol import PATIENCE, patient
 from lensa.contract import Layout
 
 GRACE = 8  # seconds that running requests have when the server is told to go
+GOING = "the server is shutting down."
+QUEUE = 32  # requests; in batches of eight, the last one waits as long as people do
+BATCH = 8  # images; what a GPU of 24 GB draws at once at 512 px with room to spare
+DEADLINE = "LENSA_DEADLINE"
+TOKEN = "LENSA_SERVE_TOKEN"  # not an argument: those are seen by everybody on the machine
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    leave_out()  # half a second of a start is theirs, and nobody asks for them here
     # Libraries print as they like; whoever reads our stdout expects JSON lines alone.
     events, sys.stdout = sys.stdout, sys.stderr
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
-    )
-    for noisy in ("httpx", "httpcore", "huggingface_hub"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr()
     try:
         listener = _bind(options.host, options.port)
     except OSError as error:
@@ -62,19 +68,32 @@ def main(arguments: list[str] | None = None) -> int:
         time.sleep(LAST_WORDS)
         server.should_exit = True
 
-    engine = Engine(options.model_dir, on_failure, options.queue)
+    metrics = Metrics()
+    engine = Engine(
+        options.model_dir or [Layout.here().model],
+        on_failure,
+        queue=options.queue,
+        batch=options.batch,
+        metrics=metrics,
+    )
+    terms = Terms(
+        deadline=options.deadline or None,
+        token=os.environ.get(TOKEN) or None,
+        hosts=LOOPBACK if options.host in LOOPBACK else None,
+    )
     config = uvicorn.Config(
-        make_app(engine),
+        make_app(engine, metrics, terms),
         lifespan="off",
         log_level="warning",
         access_log=False,
+        http=patient(options.patience),
+        ws="none",
         timeout_graceful_shutdown=options.grace + 3,  # what is abandoned is answered, too
     )
     server = _Server(config, engine, events)
     server.port, server.grace = listener.getsockname()[1], options.grace
     if options.parent_pipe:
         threading.Thread(target=_watch_parent, args=(server,), daemon=True).start()
-    engine.start()
     server.run(sockets=[listener])
     for message in failures:  # the last line of the log is the one that is read
         print(message, file=sys.stderr)
@@ -92,12 +111,13 @@ class _Server(uvicorn.Server):
         self._engine, self._events = engine, events
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._engine.start()
         await super().startup(sockets)
         if self.started:
             _tell(self._events, event="listening", port=self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().call_later(self.grace, self._engine.worker.abandon_all)
+        asyncio.get_running_loop().call_later(self.grace, self._engine.end_all, GOING)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -158,12 +178,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m inference_entrypoint.server", description="Serve an avatar over HTTP."
     )
-    parser.add_argument("--model-dir", type=Path, default=Layout.here().model)
+    parser.add_argument(
+        "--model-dir",
+        type=Path,
+        action="append",
+        help="an avatar, or a folder of avatars on one base; may be given several times",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told otherwise")
     parser.add_argument("--port", type=_port, default=8080, help="0 picks a free one")
     parser.add_argument("--parent-pipe", action="store_true", help="end when stdin does")
     parser.add_argument(
-        "--queue", type=int, default=QUEUE, help=f"requests that may wait while one runs ({QUEUE})"
+        "--queue", type=_count, default=QUEUE, help=f"requests that may wait their turn ({QUEUE})"
+    )
+    parser.add_argument(
+        "--batch", type=_count, default=BATCH, help=f"images drawn at once, at most ({BATCH})"
+    )
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=float(os.environ.get(DEADLINE) or 0),
+        help=f"seconds from a request to its answer, 0: no end (${DEADLINE})",
     )
     parser.add_argument(
         "--grace",
@@ -171,7 +205,20 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         default=GRACE,
         help=f"seconds for running requests at the end ({GRACE})",
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help=f"seconds for a request's head, and three times as many for its body ({PATIENCE:g})",
+    )
     return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
 
 
 def _port(text: str) -> int:

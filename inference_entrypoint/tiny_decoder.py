@@ -45,12 +45,8 @@ def load_tiny_decoder(
     return decoder.to(device).eval()
 
 
-@contextmanager
-def decoding_with(pipeline: DiffusionPipeline, decoder: AutoencoderTiny) -> Iterator[None]:
-    """Decode with this one; afterwards with the base's own again.
-
-    Raises BaseModelError if its latents are of another shape than the base's.
-    """
+def check_fits(pipeline: DiffusionPipeline, decoder: AutoencoderTiny) -> None:
+    """Raise BaseModelError if its latents are of another shape than the base's."""
     own = pipeline.vae
     factors = [2 ** (len(vae.config.block_out_channels) - 1) for vae in (own, decoder)]
     channels = [vae.config.latent_channels for vae in (own, decoder)]
@@ -59,6 +55,13 @@ def decoding_with(pipeline: DiffusionPipeline, decoder: AutoencoderTiny) -> Iter
             f"The tiny decoder makes {factors[1]} pixels of a latent of {channels[1]} channels, "
             f"this base {factors[0]} of {channels[0]}: it is for another kind of base."
         )
+
+
+@contextmanager
+def decoding_with(pipeline: DiffusionPipeline, decoder: AutoencoderTiny) -> Iterator[None]:
+    """Decode with this one; afterwards with the base's own again. Raises as `check_fits` does."""
+    check_fits(pipeline, decoder)
+    own = pipeline.vae
     pipeline.register_modules(vae=decoder)
     try:
         yield

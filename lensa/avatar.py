@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from lensa.errors import NotFoundError
 from lensa.gallery import Gallery
 
 if TYPE_CHECKING:
+    from lensa.exporting import Export
     from lensa.like import Source
 
 
@@ -55,7 +57,7 @@ class Avatar:
 
         Raises BusyError if the port is taken, ArtifactError or EndpointError if it cannot start.
         """
-        return Endpoint(self.id, self._backend.serve(self.id, port=port), name=self.subject)
+        return Endpoint(self.id, self._backend.serve([self.id], port=port), name=self.subject)
 
     def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
         """Make images with an endpoint that lives for this call alone: see Endpoint.generate."""
@@ -77,6 +79,69 @@ class Avatar:
         with self.deploy() as endpoint:
             response = endpoint.send(request)
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+
+    def export(
+        self,
+        format: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        precision: str | None = None,
+        ckpt: bool = False,
+        force: bool = False,
+    ) -> Export:
+        """Write the avatar as a file that other programs open, whole or not at all.
+
+        Args:
+            format: `kohya` (a LoRA for AUTOMATIC1111 and ComfyUI), `checkpoint` (the whole model in
+                one file), `diffusers` (a folder) or `lora` (as it was trained). If not given,
+                kohya, or checkpoint of full weights.
+            out: the file, or a folder to put it into; the working directory if not given.
+            precision: `fp16` (if not given) or `fp32`; a LoRA `as it was trained` has its own.
+            ckpt: write the checkpoint as a .ckpt, for programs that read no safetensors.
+            force: replace what is there.
+
+        Raises UserError for what has to change, ArtifactError if the avatar is not whole.
+        """
+        from lensa.exporting import default_format, export
+
+        form = format or default_format(self.manifest)
+        return export(
+            self.manifest, self.path, form, out, precision=precision, ckpt=ckpt, force=force
+        )
+
+    def push(
+        self,
+        repo: str,
+        format: str | None = None,
+        *,
+        out: str | os.PathLike[str] | None = None,
+        public: bool = False,
+        consent: bool = False,
+        precision: str | None = None,
+        force: bool = False,
+    ) -> Export:
+        """Upload the avatar to a repository of the Hugging Face Hub, with a model card.
+
+        `repo` is `owner/name`; it is made private unless `public`. `format` is one of `export`'s:
+        if not given, lora, or diffusers of full weights. `out` keeps the files here, too.
+        Of a person `consent=True` says that they agree. No photo and no name goes along.
+
+        Raises as `export`, AccountError if the hub refuses, ServiceError if it does not answer.
+        """
+        from lensa.exporting import default_format, export
+
+        form = format or default_format(self.manifest, push=True)
+        return export(
+            self.manifest,
+            self.path,
+            form,
+            out,
+            precision=precision,
+            force=force,
+            push=repo,
+            public=public,
+            consent=consent,
+        )
 
     def __repr__(self) -> str:
         return f"<Avatar {self.id}>"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lensa.avatar import Avatar
 from lensa.backends import subjects
-from lensa.backends.base import Backend, JobInfo, Subject, TrainingPlan
+from lensa.backends.base import LOOPBACK, Backend, JobInfo, Subject, TrainingPlan
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.bases import resolve_base
 from lensa.concepts import ConceptsInput, read_concepts
@@ -20,6 +20,7 @@ from lensa.contract import KINDS, Kind, Method, TrainingConfig
 from lensa.contract.events import Event, NoticeEvent
 from lensa.contract.names import check_subject, new_subject_id
 from lensa.costs import Forecast
+from lensa.endpoint import Endpoint
 from lensa.errors import ConfigError
 from lensa.job import TrainingJob
 from lensa.planning import PhotoReader, Recipe, make_plan, one_of
@@ -347,6 +348,30 @@ class Client:
         manifest = self.backend.manifest(name)
         known = {info.name for info in self.jobs()}
         return Avatar(manifest.avatar if manifest.avatar in known else name, self.backend)
+
+    def serve(
+        self,
+        *avatars: str,
+        port: int | None = None,
+        host: str = LOOPBACK[0],
+        token: str | None = None,
+    ) -> Endpoint:
+        """Serve avatars over HTTP on this machine and return when that is healthy: close it, or
+        use it in a `with` block. A request says by `avatar` which one it means, or gets the first.
+
+        `token`: who asks has to send it, as `Authorization: Bearer TOKEN`. Raises ConfigError if
+        there is none and `host` is reached from elsewhere, or if the avatars are not LoRAs on one
+        base; NotFoundError; BusyError if the port is taken.
+        """
+        if not avatars:
+            raise ConfigError("Say which avatar to serve: lensa avatars lists them.")
+        if host not in LOOPBACK and not token:
+            raise ConfigError(
+                f"host = {host!r} is reached from other machines: set a token, or leave host out."
+            )
+        found = [self.avatar(name) for name in dict.fromkeys(avatars)]
+        server = self.backend.serve([one.id for one in found], port=port, host=host, token=token)
+        return Endpoint(found[0].id, server, name=found[0].subject)
 
 
 def _make_backend(settings: Settings) -> Backend:

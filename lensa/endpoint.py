@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
 import secrets
 import time
 import urllib.error
@@ -21,8 +22,11 @@ from lensa.gallery import Gallery
 if TYPE_CHECKING:
     from lensa.like import Source
 
+log = logging.getLogger("lensa")
+
 _BUSY_TRIES = 8
-_AT_A_TIME = 4  # images; the engine's own batch
+_AT_A_TIME = 4  # images
+_PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
 _SECONDS = 1800.0  # for those: a full-size model on a CPU takes minutes an image
 
 
@@ -62,26 +66,23 @@ class Endpoint:
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
-        """Send a request and return the answer; a busy endpoint is asked again, as it says.
+        """Send a request and return the answer; a busy endpoint is asked again, as it says, and
+        the log "lensa" tells of it.
 
-        Many images are asked for a few at a time, in the batches that the endpoint would draw them
-        in, so that no answer is too long in coming: they are the same images.
+        Many images are asked for a few at a time, so that no answer is too long, nor too long in
+        coming: they are the same images. What an endpoint has no time for in one answer is asked
+        for in the next.
         """
-        if request.count <= _AT_A_TIME:
-            return self._send(request)
         if request.seed is None:
             request = request.model_copy(update={"seed": secrets.randbelow(2**32)})
-        parts = [
-            self._send(
-                request.model_copy(
-                    update={
-                        "index": request.index + start,
-                        "count": min(_AT_A_TIME, request.count - start),
-                    }
-                )
-            )
-            for start in range(0, request.count, _AT_A_TIME)
-        ]
+        at_a_time, parts = _at_a_time(request), []
+        index, end = request.index, request.index + request.count
+        while index < end:
+            update = {"index": index, "count": min(at_a_time, end - index)}
+            parts.append(self._send(request.model_copy(update=update)))
+            index += len(parts[-1].images)
+        if len(parts) == 1:
+            return parts[0]
         return parts[0].model_copy(
             update={
                 "request": parts[0].request.model_copy(
@@ -89,6 +90,7 @@ class Endpoint:
                 ),
                 "images": tuple(image for part in parts for image in part.images),
                 "warnings": tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
+                "partial": False,
                 "seconds": sum(part.seconds for part in parts),
             }
         )
@@ -96,18 +98,28 @@ class Endpoint:
     def _send(self, request: GenerationRequest) -> GenerationResponse:
         for left in reversed(range(_BUSY_TRIES)):
             try:
-                return self._post(request)
+                response = self._post(request)
             except EndpointBusy as busy:
                 if not left:
                     raise
-                time.sleep(min(busy.retry_after, 30))
+                wait = min(busy.retry_after, 30)
+                log.warning("the endpoint is busy, asking again in %g s: %s", wait, busy)
+                time.sleep(wait)
+            else:
+                if not response.images:
+                    raise EndpointError("the endpoint answered without an image.")
+                return response
         raise AssertionError("unreachable")
 
     def _post(self, request: GenerationRequest) -> GenerationResponse:
         call = urllib.request.Request(  # noqa: S310 - our own loopback address
             f"{self.url}/invocations",
             data=request.model_dump_json().encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                **({"Authorization": f"Bearer {self._server.token}"} if self._server.token else {}),
+            },
         )
         try:
             with urllib.request.urlopen(call, timeout=_SECONDS) as answer:  # noqa: S310
@@ -136,6 +148,12 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint of {self.avatar} at {self.url}>"
+
+
+def _at_a_time(request: GenerationRequest) -> int:
+    """Return how many images to ask for at once, so that the answer is not too long."""
+    pixels = (request.width or 0) * (request.height or 0)
+    return max(1, min(_AT_A_TIME, _PIXELS // pixels)) if pixels else _AT_A_TIME
 
 
 def make_request(

@@ -3,18 +3,19 @@
 LensaError
 ├── UserError                 something to change in what was asked; nothing was started (exit 2)
 │   ├── ConfigError           a field that is unknown, out of range or contradicts another
+│   ├── TooMuchError          images that one answer cannot hold, in bytes or in seconds
 │   ├── PhotosError           the photos cannot be used, each with its reason
 │   ├── BaseModelError        a base model that is unknown, missing or of another architecture
 │   ├── NotFoundError         no such avatar, job or style
 │   ├── BusyError             another training or server holds what this one needs
 │   ├── StorageError          the disk is full, or a folder cannot be written
-│   └── AccountError          AWS refuses: credentials, permissions, a quota, a bucket, a key
+│   └── AccountError          AWS or a model hub refuses: credentials, permissions, a quota, ...
 ├── TrainingError             the training job ended without an avatar
 │   └── TrainingStopped       it was stopped on purpose; the same call resumes it
 ├── ArtifactError             an avatar's files are incomplete, altered or do not fit the base
 ├── EndpointError             the endpoint did not start, or answered with an error
 │   └── EndpointBusy          it answered 503; `retry_after` says when to come back
-└── ServiceError              AWS did not answer, or throttled past all patience; try again later
+└── ServiceError              AWS or a model hub did not answer; try again later
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "PhotosError",
     "ServiceError",
     "StorageError",
+    "TooMuchError",
     "TrainingError",
     "TrainingStopped",
     "UserError",
@@ -56,6 +58,10 @@ class UserError(LensaError):
 
 class ConfigError(UserError):
     """A field is unknown, out of range, or contradicts another one."""
+
+
+class TooMuchError(UserError):
+    """More was asked for than one answer can hold: in bytes, or in the seconds it may take."""
 
 
 class PhotosError(UserError):
@@ -83,7 +89,7 @@ class StorageError(UserError):
 
 
 class AccountError(UserError):
-    """AWS refuses: credentials, permissions, a quota, a bucket, a key.
+    """AWS or a model hub refuses: credentials, permissions, a quota, a bucket, a key.
 
     Something about the account, or about what was asked of it, has to change.
     """
@@ -120,7 +126,10 @@ class EndpointBusy(EndpointError):
 
 
 class ServiceError(LensaError):
-    """AWS did not answer, or throttled past all patience. Nothing has to change but the time."""
+    """AWS, or a model hub, did not answer, or throttled past all patience.
+
+    Nothing has to change but the time.
+    """
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -44,6 +44,7 @@ FLOORS = [
         "lensa.consent",
         "lensa.planning",
         "lensa.summary",
+        "lensa.exporting",
     ],
     ["lensa.client"],
     ["lensa.demo", "lensa.sheet", "lensa.testing"],

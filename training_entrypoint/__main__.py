@@ -19,6 +19,7 @@ import traceback
 from lensa.contract import Layout, TrainingConfig
 from lensa.errors import BaseModelError, ConfigError, LensaError, StorageError, TrainingError
 from training_entrypoint.deadline import Deadline
+from training_entrypoint.memory import out_of_memory
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 
@@ -79,17 +80,18 @@ def _told(error: Exception) -> LensaError:
             "the disk is full. Free some space, then start the same training again: it goes on "
             "from its last checkpoint."
         )
-    if _out_of_gpu_memory(error):
-        return TrainingError(
-            "the GPU is out of memory. Set gradient_checkpointing, batch_size 1, optimizer "
-            "adamw8bit or a smaller resolution, train a LoRA instead of full weights, or take a "
-            "machine whose GPU has more memory."
-        )
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return TrainingError(
-            "the machine is out of memory. Take a larger one, set batch_size 1, or ask for fewer "
-            "class images."
-        )
+    match out_of_memory(error):
+        case "GPU":
+            return TrainingError(
+                "the GPU is out of memory. Set memory to lean, batch_size 1 or a smaller "
+                "resolution, train a LoRA instead of full weights, or take a machine whose GPU has "
+                "more memory."
+            )
+        case "machine":
+            return TrainingError(
+                "the machine is out of memory. Take a larger one, set batch_size 1, or ask for "
+                "fewer class images."
+            )
     return TrainingError(f"{type(error).__name__}: {error}")
 
 
@@ -99,17 +101,12 @@ def _of_the_hub(error: Exception) -> bool:
     return isinstance(error, BaseModelError) and any(word in str(error) for word in words)
 
 
-def _out_of_gpu_memory(error: Exception) -> bool:
-    """The allocator has an error of its own; the libraries of CUDA only say it in words."""
-    text = str(error)
-    words = ("CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return type(error).__name__ == "OutOfMemoryError" or any(word in text for word in words)
-
-
 def _disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind it: torch and safetensors raise errors of their own."""
+    """Whether a full disk, or a quota, is behind it: torch and safetensors raise errors of their
+    own."""
+    words = ("No space left on device", "Disk quota exceeded", "File too large")
     while error is not None:
-        if "No space left on device" in str(error):
+        if any(word in str(error) for word in words):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,10 +1,17 @@
-"""Checkpoints: written whole, found again, refused if they belong to another training."""
+"""Checkpoints: written whole, found again, refused if they belong to another training.
+
+step-000200/trained.safetensors  what is trained
+step-000200/optimization.pt      all else that the next step follows from
+step-000200/state.json           the step, the configuration, and the digests of the two
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +31,11 @@ def save(
     weights: dict[str, torch.Tensor],
     optimization: dict[str, Any],
 ) -> Path:
-    """Write a checkpoint under a temporary name, then give it its own; drop the oldest ones."""
+    """Write a checkpoint under a temporary name, then give it its own; drop the oldest ones.
+
+    It is on the disk itself before one that it replaces is dropped. Raises OSError, and leaves the
+    others as they were, if it cannot be written.
+    """
     final = folder / f"step-{step:06d}"
     partial = folder / f".step-{step:06d}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -42,8 +53,11 @@ def save(
             "sha256": {name: _sha256(partial / name) for name in (_WEIGHTS, _OPTIMIZATION)},
         }
         (partial / _STATE).write_text(json.dumps(state))
+        for path in (*partial.iterdir(), partial):
+            to_disk(path)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
+        to_disk(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -52,27 +66,29 @@ def save(
     return final
 
 
-def newest(folder: Path, config: TrainingConfig) -> tuple[int, Path] | None:
+def newest(
+    folder: Path, config: TrainingConfig, say: Callable[[str], None] = lambda message: None
+) -> tuple[int, Path] | None:
     """Return (step, folder) of the newest whole checkpoint, or None.
 
-    Raises ConfigError if it was made by a training with another configuration.
+    `say` is told of each that had to be passed over. Raises ConfigError if the checkpoint was made
+    by a training with another configuration.
     """
     for path in reversed(_all(folder)):
         try:
             state = json.loads((path / _STATE).read_text())
-            whole = all(_sha256(path / name) == sha for name, sha in state["sha256"].items())
-        except (OSError, ValueError, KeyError):
-            continue
-        if not whole:
-            continue
-        mine = config.model_dump(mode="json")
-        odd = sorted(key for key in mine if mine[key] != state["config"].get(key))
-        if odd:
-            raise ConfigError(
-                f"the checkpoint {path.name} belongs to another training (it differs in "
-                f"{', '.join(odd)}): use the same configuration, or empty {folder}."
+            step = int(state["step"])
+            whole = all(
+                _sha256(path / name) == state["sha256"][name] for name in (_WEIGHTS, _OPTIMIZATION)
             )
-        return int(state["step"]), path
+            theirs = state["config"]
+        except (OSError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            say(f"the checkpoint {path.name} is damaged or incomplete: the one before it is used.")
+            continue
+        _check_same(path, config, theirs)
+        return step, path
     return None
 
 
@@ -86,6 +102,32 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the weights and the state of the optimisation of a checkpoint."""
     optimization = torch.load(path / _OPTIMIZATION, map_location="cpu", weights_only=True)
     return load_file(path / _WEIGHTS), optimization
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the list of a folder's files, is on the disk and not in a cache."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_same(path: Path, config: TrainingConfig, theirs: dict[str, Any]) -> None:
+    """Raise ConfigError naming each field in which the checkpoint's training differs."""
+    # What a job's name is made of: a field that came later was at its default then.
+    mine, then = config.identity(), TrainingConfig.model_validate(theirs).identity()
+    unset = {name: field.default for name, field in TrainingConfig.model_fields.items()}
+    odd = [
+        f"{name} was {then.get(name, unset[name])!r} and is {mine.get(name, unset[name])!r}"
+        for name in sorted(mine.keys() | then.keys())
+        if mine.get(name) != then.get(name)
+    ]
+    if odd:
+        raise ConfigError(
+            f"the checkpoint {path.name} belongs to another training: {', '.join(odd)}. "
+            f"Use the same configuration, or empty {path.parent}."
+        )
 
 
 def _all(folder: Path) -> list[Path]:

@@ -1,12 +1,14 @@
 """The DreamBooth loop (Ruiz et al. 2022, arXiv:2208.12242).
 
-Each step follows from its number alone, what came before it lies in the weights and in the
-optimiser: a training that was interrupted goes on to the same bits.
+Each step follows from its number and from what a checkpoint holds: a training that was interrupted
+goes on to the same bits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,18 @@ from diffusers import DDPMScheduler
 from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
+from training_entrypoint.ema import Average
 from training_entrypoint.loss import Data, dreambooth_loss
+from training_entrypoint.memory import Plan
 from training_entrypoint.optimizers import make_optimizer, set_learning_rate
 from training_entrypoint.prompts import Conditioning
+from training_entrypoint.randomness import seed_everything
 from training_entrypoint.report import Report
+from training_entrypoint.state import State
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker
 from training_entrypoint.trainable import Trainable
+from training_entrypoint.watchdog import Change, Diverged, Watchdog, all_finite
 
 
 def train(
@@ -31,7 +38,10 @@ def train(
     trainable: Trainable,
     data: Data,
     config: TrainingConfig,
+    plan: Plan,
+    conditioning: Conditioning,
     *,
+    rate_factor: float,
     accelerator: Accelerator,
     folder: Path,
     report: Report,
@@ -42,31 +52,55 @@ def train(
 ) -> int:
     """Train to `config.steps`, from the newest checkpoint in `folder` if there is one.
 
-    Returns the steps trained: fewer if the deadline comes near. Raises Stopped, with a checkpoint
-    saved, if a stop was requested; ConfigError if the deadline leaves no time for a single step.
+    `config` is what was asked for, `plan` how it is computed. In the end the weights are those to
+    export: the moving average, if there is one. Returns the steps trained: fewer if the deadline
+    comes near. Raises Stopped, with a checkpoint saved, if a stop was requested; Diverged, with the
+    last checkpoint a good one, if the loss runs away; ConfigError if the deadline leaves no time
+    for a single step; TrainingError if nothing was learned.
     """
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
-    conditioning = Conditioning(pipeline, config, data.prompts)
-    optimizer = make_optimizer(config, trainable)
-    step = _resume(folder, config, trainable, optimizer, accelerator, report)
+    optimizer = make_optimizer(plan.config, trainable)
+    average = None if config.ema_decay is None else Average(trainable, config.ema_decay)
+    watchdog, change = Watchdog(config), Change(trainable)
+    state = State(trainable, optimizer, accelerator, average, watchdog)
+    step = 0
+    if found := checkpoints.newest(folder, config, report.notice):
+        step, path = found
+        state.load(path)
+        report.notice(f"resumed from the checkpoint at step {step}")
+    stop.step = step
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
+    losses: list[torch.Tensor] = []
+
+    def judge() -> float:
+        """The mean loss since the last report: the only wait for the device in this loop."""
+        return watchdog.look(step, torch.stack(losses).tolist())
 
     def save(at: int) -> None:
-        state = {"optimizer": optimizer.state_dict()}
-        if accelerator.scaler is not None:  # of fp16
-            state["scaler"] = accelerator.scaler.state_dict()
-        checkpoints.save(folder, at, config, trainable.state(), state)
+        if losses:
+            judge()
+        if not all_finite(trainable):
+            raise Diverged(at, math.nan)
+        state.save(folder, at, config)
         stop.step = at
         deadline.note()
         report.checkpoint(at)
 
+    def save_and_stop(at: int) -> None:
+        """What has run away is not saved: the next start goes back to the checkpoint before."""
+        try:
+            save(at)
+        except Diverged:
+            at = stop.step
+        raise Stopped(at)
+
     def look(at: int) -> None:
         try:
-            validate(at)
+            with average.in_place() if average is not None else nullcontext():
+                validate(at)
         except Stopped:
-            save(at)
-            raise Stopped(at) from None
+            save_and_stop(at)
 
     if step == 0:
         look(0)  # the base model's own answer, to compare with
@@ -74,42 +108,46 @@ def train(
     report.stage("training")
     report.start_counting(step)
     group = max(1, config.steps // 100)
-    losses: list[torch.Tensor] = []
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
     while step < config.steps:
         if stop.requested:
-            save(step)
-            raise Stopped(step)
+            save_and_stop(step)
         if deadline.near():
             report.notice(
                 "the time that the budget allows is nearly over: "
                 f"exported at step {step} of {config.steps}"
             )
             break
-        rate = set_learning_rate(optimizer, config, step)
-        for part in range(config.gradient_accumulation):
-            draw = step * config.gradient_accumulation + part
-            with accelerator.accumulate(*trainable.modules.values()):
+        rate = set_learning_rate(optimizer, config, step, rate_factor)
+        seed_everything(config.seed, "step", step)
+        loss = torch.zeros((), device=accelerator.device)
+        for accumulated in range(config.gradient_accumulation):
+            draw = step * config.gradient_accumulation + accumulated
+            for part in range(plan.parts):
                 with accelerator.autocast():
-                    loss = dreambooth_loss(
-                        pipeline.unet, schedule, data, conditioning, config, draw
+                    share = dreambooth_loss(
+                        pipeline.unet,
+                        schedule,
+                        data,
+                        conditioning,
+                        config,
+                        draw,
+                        part=(part, plan.parts),
                     )
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(parameters, config.max_grad_norm)
-                optimizer.step()
-                optimizer.zero_grad()
-            losses.append(loss.detach())
+                share = share / config.gradient_accumulation
+                accelerator.backward(share)
+                loss += share.detach()
+        accelerator.clip_grad_norm_(parameters, config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        if average is not None:
+            average.update(step)
+        losses.append(loss)
         step += 1
         if step % group == 0 or step == config.steps:
-            mean = torch.stack(losses).mean().item()  # the only wait for the device in this loop
+            mean = judge()
             losses.clear()
-            if mean != mean:
-                raise FloatingPointError(
-                    f"the loss is not a number at step {step}: lower learning_rate "
-                    f"(now {config.learning_rate:g}) or use precision bf16 or fp32."
-                )
             report.progress(
                 step, config.steps, loss=mean, learning_rate=rate, images_per_step=images
             )
@@ -123,25 +161,7 @@ def train(
                     report.stage("training")
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.
     save(step)
-    return step
-
-
-def _resume(
-    folder: Path,
-    config: TrainingConfig,
-    trainable: Trainable,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    report: Report,
-) -> int:
-    found = checkpoints.newest(folder, config)
-    if found is None:
-        return 0
-    step, path = found
-    weights, state = checkpoints.load(path)
-    trainable.load(weights)
-    optimizer.load_state_dict(state["optimizer"])
-    if accelerator.scaler is not None and "scaler" in state:
-        accelerator.scaler.load_state_dict(state["scaler"])
-    report.notice(f"resumed from the checkpoint at step {step}")
+    if average is not None:
+        average.put()
+    change.check(step)
     return step

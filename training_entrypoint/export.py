@@ -22,6 +22,7 @@ from training_entrypoint.hardware import DTYPES
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.trainable import ADAPTER, Trainable
 from training_entrypoint.validation import sample_requests
+from training_entrypoint.watchdog import check_not_black
 
 _LIBRARIES = (
     "accelerate",
@@ -112,11 +113,13 @@ def prove_and_sample(
     write_manifest(folder, manifest)
     with stop.at_once():
         avatar = load_avatar(folder, override=base)
-    for index, request in enumerate(sample_requests(manifest.config)):
-        result = avatar.generate(request, on_step=stop.check)
+    requests = sample_requests(manifest.config)
+    images = [avatar.generate(request, on_step=stop.check).images[0] for request in requests]
+    check_not_black(images, "drawn with the finished avatar")
+    for index, image in enumerate(images):
         target = folder / "samples" / f"{index}.png"
         target.parent.mkdir(exist_ok=True)
-        result.images[0].save(target)
+        image.save(target)
 
 
 def publish(folder: Path, layout: Layout, manifest: AvatarManifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -12,9 +13,10 @@ from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
 from training_entrypoint import checkpoints
+from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
-from training_entrypoint.dreambooth import train
+from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
 from training_entrypoint.hardware import DTYPES, device, precision
 from training_entrypoint.images import encode
@@ -24,7 +26,6 @@ from training_entrypoint.prompts import Prompts
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker, make_tracker
-from training_entrypoint.trainable import Trainable
 from training_entrypoint.validation import Validation
 from training_entrypoint.words import say_words
 
@@ -78,33 +79,36 @@ def _run(
     chosen: str,
 ) -> int:
     accelerator = Accelerator(
-        mixed_precision="no" if chosen == "fp32" else chosen,
-        gradient_accumulation_steps=config.gradient_accumulation,
-        cpu=not torch.cuda.is_available(),
+        mixed_precision="no" if chosen == "fp32" else chosen, cpu=not torch.cuda.is_available()
     )
     report.stage("loading", f"{config.base.name} on {device().type}, {chosen}")
     base = layout.base if layout.base.is_dir() else None
-    with stop.at_once(), deadline.measuring("loading"):
-        revision = base_revision(config.base, override=base)
-        vae = vae_revision(config.vae) if config.vae is not None else None
-        pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
-        if config.vae is not None:
-            replace_vae(pipeline, config.vae)
-    pieces = say_words(pipeline, config, photos, report)
+
+    def load() -> Any:
+        with stop.at_once(), deadline.measuring("loading"):
+            pipeline = load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
+            if config.vae is not None:
+                replace_vae(pipeline, config.vae)
+            return pipeline
+
+    revision = base_revision(config.base, override=base)
+    vae_commit = vae_revision(config.vae) if config.vae is not None else None
+    model = Model(load)
+    pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
-    pipeline.vae.to(torch.float32)  # half precision loses the darkest tones in the encoder
+    vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
         files: list[Path] = []
         own = with_class_images(config, layout)
         for number in sorted([*own, *config.drawn_classes(own)]):
             concept = config.every_concept[number - 1]
-            drawn = class_images(pipeline, config, layout, report, stop, deadline, number)
+            drawn = class_images(model.pipeline, config, layout, report, stop, deadline, number)
             files += drawn
             row = prompts.number(concept.fill(concept.class_prompt))
             prompts.prior += [row] * len(drawn)
-        prior = encode(pipeline.vae, files, config.resolution, check=stop.check)
+        prior = encode(vae, files, config.resolution, check=stop.check)
     instance = encode(
-        pipeline.vae,
+        vae,
         photos.files,
         config.resolution,
         flip=config.flip,
@@ -112,25 +116,19 @@ def _run(
         check=stop.check,
     )
     prompts.instance += photos.rows(prompts, len(instance) // len(photos.files))
-    trainable = Trainable(pipeline, config, DTYPES[chosen])
-    validation = Validation(config, layout, report, tracker, stop, deadline)
-
-    def validate(step: int) -> None:
-        with accelerator.autocast():
-            validation.draw(pipeline, step)
-
-    steps = train(
-        pipeline,
-        trainable,
+    del vae  # of a base that may be loaded anew
+    trainable, steps = learn(
+        model,
         Data(instance, prior, prompts),
         config,
+        chosen,
         accelerator=accelerator,
         folder=layout.checkpoints,
         report=report,
         tracker=tracker,
         stop=stop,
         deadline=deadline,
-        validate=validate,
+        validation=Validation(config, layout, report, tracker, stop, deadline),
     )
     report.stage("exporting")
     manifest = describe(
@@ -141,11 +139,12 @@ def _run(
         precision=chosen,
         steps=steps,
         token_pieces=pieces,
-        vae_revision=vae,
+        vae_revision=vae_commit,
     )
-    export(pipeline, trainable, layout, manifest, base, stop)
+    export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
+        forget(layout.checkpoints)
     # Else SageMaker would delete them from S3 with the model not uploaded yet, and an upload that
     # fails would cost the whole training. The bucket's lifecycle takes them.
     return steps

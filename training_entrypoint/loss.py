@@ -37,8 +37,13 @@ def dreambooth_loss(
     conditioning: Conditioning,
     config: TrainingConfig,
     draw: int,
+    part: tuple[int, int] = (0, 1),
 ) -> torch.Tensor:
-    """Return the loss of batch number `draw`; everything random in it follows from that number."""
+    """Return the loss of batch number `draw`; everything random in it follows from that number.
+
+    `part` (i, n): what the i-th of n parts of the batch adds to it, for a GPU that has no memory
+    for all of it at once. The sum over the parts is the loss of the batch.
+    """
     random = generator(config.seed, "batch", draw)
     start, count = draw * config.batch_size, config.batch_size
     picks = shuffled(config.seed, "instance", len(data.instance), start, count)
@@ -51,20 +56,44 @@ def dreambooth_loss(
     timesteps = torch.randint(
         0, schedule.config.num_train_timesteps, (len(latents),), generator=random
     ).to(latents.device)
+    if config.noise_offset:  # drawn last: without it all other numbers stay what they were
+        shifts = torch.randn(len(latents), latents.shape[1], 1, 1, generator=random)
+        noise = noise + config.noise_offset * shifts.to(noise.device)
+    if part != (0, 1):
+        first, last = part[0] * count // part[1], (part[0] + 1) * count // part[1]
+        rows = [*range(first, last)]
+        rows += [count + row for row in rows if data.prior is not None]
+        latents, noise, timesteps = latents[rows], noise[rows], timesteps[rows]
+        picks, prior_picks, count = picks[first:last], prior_picks[first:last], last - first
     noisy = schedule.add_noise(latents, noise, timesteps)
-    if schedule.config.prediction_type == "v_prediction":
-        target = schedule.get_velocity(latents, noise, timesteps)
-    else:
-        target = noise
+    velocity = schedule.config.prediction_type == "v_prediction"
+    target = schedule.get_velocity(latents, noise, timesteps) if velocity else noise
     predicted = unet(
         noisy.to(unet.dtype), timesteps, conditioning(picks, prior_picks)
     ).sample.float()
+    if config.min_snr_gamma is not None:
+        # The root of the weight on both sides is the weight on their squared difference.
+        root = min_snr_weights(schedule, timesteps, config.min_snr_gamma).sqrt()
+        predicted, target = predicted * root, target * root
     loss = _masked_mse(
         predicted[:count], target[:count], data.instance.weights(picks, config.unmasked_weight)
     )
     if data.prior is not None:
         loss = loss + config.prior_loss_weight * F.mse_loss(predicted[count:], target[count:])
-    return loss
+    return loss * (count / config.batch_size)
+
+
+def min_snr_weights(schedule: DDPMScheduler, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Return what each image of a batch counts, (N, 1, 1, 1), by the signal-to-noise ratio at its
+    timestep (Hang et al. 2023, arXiv:2303.09556): min(snr, gamma) / snr for a base that predicts
+    the noise, min(snr, gamma) / (snr + 1) for one that predicts the velocity."""
+    share = schedule.alphas_cumprod.to(timesteps.device)[timesteps].float()
+    snr = share / (1 - share)
+    if schedule.config.prediction_type == "v_prediction":
+        weights = snr.clamp(max=gamma) / (snr + 1)
+    else:
+        weights = (gamma / snr).clamp(max=1.0)  # 1 where there is no signal at all
+    return weights[:, None, None, None]
 
 
 def _masked_mse(

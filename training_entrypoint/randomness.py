@@ -13,8 +13,17 @@ import torch
 
 def generator(seed: int, purpose: str, index: int) -> torch.Generator:
     """Return a CPU generator for draw `index` of `purpose`."""
+    return torch.Generator().manual_seed(_number(seed, purpose, index))
+
+
+def seed_everything(seed: int, purpose: str, index: int) -> None:
+    """Set the global generators too, for what a base draws from them by itself: its dropout."""
+    torch.manual_seed(_number(seed, purpose, index))
+
+
+def _number(seed: int, purpose: str, index: int) -> int:
     key = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(key[:8], "big") >> 1)
+    return int.from_bytes(key[:8], "big") >> 1
 
 
 def shuffled(seed: int, purpose: str, size: int, start: int, count: int) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from inference_entrypoint.families import family_of
@@ -30,7 +31,7 @@ class Trainable:
             part.to(dtype=dtype)
         trained = ["unet", "text_encoder"] if config.train_text_encoder else ["unet"]
         self.modules: dict[str, nn.Module] = {name: parts[name] for name in trained}
-        targets = family.lora_targets
+        targets = family.lora_targets[config.lora_targets]
         for name, module in self.modules.items():
             if config.method == "lora":
                 self._add_lora(module, targets[name], index=trained.index(name))
@@ -54,9 +55,12 @@ class Trainable:
                     lora_alpha=config.lora_alpha or config.lora_rank,
                     init_lora_weights="gaussian",
                     target_modules=list(targets),
+                    use_dora=config.dora,
                 ),
                 adapter_name=ADAPTER,
             )
+        if config.dora:
+            _set_magnitudes(module)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for prefix, module in self.modules.items():
@@ -100,3 +104,14 @@ class Trainable:
     def train(self, mode: bool = True) -> None:
         for module in self.modules.values():
             module.train(mode)
+
+
+def _set_magnitudes(module: nn.Module) -> None:
+    """Begin at the norms of the base's weights in fp32: peft rounds them to the base's precision,
+    and the first step would be taken from another model than the base."""
+    for layer in module.modules():
+        if isinstance(layer, LoraLayer) and ADAPTER in layer.lora_magnitude_vector:
+            weight = layer.base_layer.weight.detach().float()
+            norm = weight.flatten(1).norm(dim=1)
+            magnitude = layer.lora_magnitude_vector[ADAPTER].weight
+            magnitude.data = norm.reshape(magnitude.shape)

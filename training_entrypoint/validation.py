@@ -12,6 +12,7 @@ from training_entrypoint.deadline import Deadline
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.tracking import Tracker
+from training_entrypoint.watchdog import check_not_black
 
 
 def sample_requests(config: TrainingConfig) -> list[GenerationRequest]:
@@ -44,7 +45,8 @@ class Validation:
         self.stop, self.deadline = stop, deadline
 
     def draw(self, pipeline: Any, step: int) -> None:
-        """Draw one image a prompt. Raises Stopped as soon as a stop is requested."""
+        """Draw one image a prompt. Raises Stopped as soon as a stop is requested, TrainingError if
+        all of them are black."""
         if not self.config.validation_prompts:
             return
         self.report.stage("validating", f"step {step}")
@@ -61,6 +63,7 @@ class Validation:
                     on_step=self.stop.check,
                 )
                 shown.append((result.prompts[0], result.images[0]))
+        check_not_black([image for _, image in shown], f"drawn at step {step}")
         folder = self.layout.validation / f"step-{step:06d}"
         folder.mkdir(parents=True, exist_ok=True)
         paths = []

@@ -24,8 +24,8 @@ class Family(Protocol):
 
     name: str
     pipeline_class: type[DiffusionPipeline]
-    # part -> the linear layers that a LoRA goes beside, by the end of their names
-    lora_targets: Mapping[str, tuple[str, ...]]
+    # choice -> part -> the layers that a LoRA goes beside, by the end of their names
+    lora_targets: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def load_folder(
         self, folder: Path, *, device: Device, dtype: torch.dtype, variant: str | None = None

@@ -26,6 +26,12 @@ from inference_entrypoint.samplers import begin_at
 WITHOUT = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
+# What a LoRA goes beside. A transformer block of the UNet has a layer before it and one behind.
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+_BLOCKS = (*_ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+_TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+_TEXT_BLOCKS = (*_TEXT_ATTENTION, "fc1", "fc2")
+
 # Text encoders of 2022 carry the numbers 0 to 76 as a tensor, which is no weight.
 _COUNTING = re.compile(r"\bposition_ids$")
 
@@ -34,8 +40,12 @@ class StableDiffusion:
     name = "stable-diffusion"
     pipeline_class = StableDiffusionPipeline
     lora_targets: ClassVar = {
-        "unet": ("to_q", "to_k", "to_v", "to_out.0"),
-        "text_encoder": ("q_proj", "k_proj", "v_proj", "out_proj"),
+        "attention": {"unet": _ATTENTION, "text_encoder": _TEXT_ATTENTION},
+        "transformer": {"unet": _BLOCKS, "text_encoder": _TEXT_BLOCKS},
+        "all": {
+            "unet": (*_BLOCKS, "conv1", "conv2", "conv_shortcut"),
+            "text_encoder": _TEXT_BLOCKS,
+        },
     }
     _classes: ClassVar = {
         "unet": UNet2DConditionModel,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -82,8 +82,13 @@ class JobInfo:
     reason: str = ""  # of a failure, in one paragraph
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
 class Server(Protocol):
-    """A running endpoint."""
+    """A running endpoint. `token`: what it wants to hear of who asks; None: nothing."""
+
+    token: str | None
 
     @property
     def url(self) -> str: ...
@@ -168,5 +173,12 @@ class Backend(Protocol):
     def folder(self, avatar: str) -> Path:
         """Return a local folder with the avatar's files."""
 
-    def serve(self, avatar: str, *, port: int | None = None) -> Server:
-        """Start an endpoint and return when it answers `/ping` with 200."""
+    def serve(
+        self,
+        avatars: Sequence[str],
+        *,
+        port: int | None = None,
+        host: str = LOOPBACK[0],
+        token: str | None = None,
+    ) -> Server:
+        """Serve avatars, which share a base, and return when the endpoint is healthy."""

@@ -10,6 +10,10 @@ from pydantic_core import ErrorDetails
 
 from lensa.errors import ConfigError, suggest
 
+# Whoever sends a hundred thousand mistakes wants us to be busy, not to be told.
+_TOLD = 20  # mistakes
+_MOST = 10_000  # entries of a message, or of a list or map in it; to refuse each one takes time
+
 
 class Contract(BaseModel):
     """An immutable message. What is wrong with its fields is one ConfigError naming them all."""
@@ -22,10 +26,14 @@ class Contract(BaseModel):
     @classmethod
     def _refuse_in_words(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         try:
+            _check_size(data)
             message = handler(data)
             message.check()
         except ValidationError as error:
-            lines = [cls._explain(detail) for detail in error.errors(include_url=False)]
+            details = error.errors(include_url=False)
+            lines = [cls._explain(detail) for detail in details[:_TOLD]]
+            if len(details) > _TOLD:
+                lines.append(f"{cls.title}: and {len(details) - _TOLD:,} more.")
             raise ConfigError("\n".join(lines)) from None
         except ValueError as error:
             raise ConfigError(f"{cls.title}: {error}") from None
@@ -53,6 +61,16 @@ class Contract(BaseModel):
         if not field:  # not even an object
             return f"{cls.title}: {detail['msg']}."
         return f"{cls.title}: {field} = {_short(detail['input'])}: {detail['msg']}."
+
+
+def _check_size(data: Any) -> None:
+    """Raise ValueError if there is too much in a message to look at each part of it."""
+    parts = [("it", data)]
+    if isinstance(data, dict) and len(data) <= _MOST:
+        parts += data.items()
+    for name, part in parts:
+        if isinstance(part, dict | list) and len(part) > _MOST:
+            raise ValueError(f"{_cut(str(name))} has {len(part):,} entries, {_MOST:,} are read.")
 
 
 def _cut(text: str, limit: int = 60) -> str:

@@ -27,6 +27,7 @@ AvatarName = Annotated[str, Field(pattern=rf"^{JOB.pattern}$")]
 
 STRENGTH = 0.6
 MAX_LCM_STEPS = 50  # it was distilled from as many
+MAX_ANSWER = 6_000_000  # bytes, which is what a real-time endpoint sends
 MAX_IMAGE = 8_000_000  # characters of base64: 6 MB, which is what an endpoint takes
 
 
@@ -151,4 +152,5 @@ class GenerationResponse(Contract):
     request: GenerationRequest  # with every default and the seed filled in
     images: tuple[GeneratedImage, ...]
     warnings: tuple[str, ...] = ()
+    partial: bool = False  # the time was up: those of the first indices are here, ask for the rest
     seconds: float

@@ -24,6 +24,12 @@ from lensa.contract.concepts import (
 from lensa.contract.emphasis import fragments
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Schedule = Literal["constant", "linear", "cosine", "polynomial"]
+Memory = Literal["auto", "normal", "lean"]
+
+# Where a LoRA goes beside: the attention layers; all layers of the transformer blocks; these and
+# the convolutions of the residual blocks. A text encoder has none of the last.
+LoraTargets = Literal["attention", "transformer", "all"]
 
 LearningRate = Annotated[float, Field(gt=0, le=0.01)]
 
@@ -53,21 +59,28 @@ class TrainingConfig(Contract):
     method: Method = "lora"
     lora_rank: Annotated[int, Field(ge=1, le=256)] = 16
     lora_alpha: Annotated[float, Field(gt=0, le=512)] | None = None  # None: equal to the rank
+    lora_targets: LoraTargets = "attention"
+    dora: bool = False  # weight-decomposed LoRA (Liu et al. 2024, arXiv:2402.09353)
     train_text_encoder: bool = False
     text_encoder_learning_rate: LearningRate | None = None  # None: `learning_rate`
 
     # optimisation
     resolution: Annotated[int, Field(ge=16, le=1024, multiple_of=8)] = 512
     steps: Annotated[int, Field(ge=1, le=20_000)] = 800
-    learning_rate: LearningRate = 1e-4
+    learning_rate: LearningRate = 1e-4  # Prodigy finds its own, and does not read it
+    learning_rate_schedule: Schedule = "constant"  # after the warm-up; the others end at 0
     batch_size: Annotated[int, Field(ge=1, le=64)] = 1
     gradient_accumulation: Annotated[int, Field(ge=1, le=128)] = 1
     gradient_checkpointing: bool = False
     max_grad_norm: Annotated[float, Field(gt=0, le=100)] = 1.0
-    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    optimizer: Literal["adamw", "adamw8bit", "prodigy"] = "adamw"
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     warmup_steps: Annotated[int, Field(ge=0, le=20_000)] = 0
     precision: Precision = "auto"
+    memory: Memory = "auto"  # lean: fits a GPU of 16 GB; auto: lean where the GPU is too small
+    min_snr_gamma: Annotated[float, Field(gt=0, le=100)] | None = None  # None: all count 1
+    noise_offset: Annotated[float, Field(ge=0, le=1)] = 0.0  # 0.05 to 0.1: darker, lighter images
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None  # None: the last weights count
     masked_loss: bool = False  # of the photos, by the masks that are their alpha channels
     unmasked_weight: Annotated[float, Field(ge=0, le=1)] = 0.1  # of what is not the subject
     flip: bool = False  # mirrored photos: more variety, at the price of a parting on both sides
@@ -113,6 +126,14 @@ class TrainingConfig(Contract):
                 "text_encoder_learning_rate is set but the text encoder is not trained: "
                 "set train_text_encoder to true."
             )
+        if self.text_encoder_learning_rate is not None and self.optimizer == "prodigy":
+            raise ValueError(
+                "text_encoder_learning_rate is set but optimizer 'prodigy' finds one rate for all: "
+                "leave it out, or use optimizer 'adamw'."
+            )
+        if self.method == "full" and (self.dora or self.lora_targets != "attention"):
+            field = "dora" if self.dora else "lora_targets"
+            raise ValueError(f"{field} is of a LoRA, and method is 'full': set method to 'lora'.")
 
     def _check_apart(self, tokens: list[str]) -> None:
         """Two concepts of one token, or of one name, would be one to every prompt."""

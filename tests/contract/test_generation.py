@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -81,6 +82,27 @@ def test_what_is_no_request_is_a_config_error(body: str) -> None:
 def test_bad_fields_are_one_error_that_names_them(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=f"(?s)generation: .*{says}"):
         GenerationRequest(**{"prompt": "x", **fields})
+
+
+def test_whoever_sends_mistakes_by_the_thousand_is_told_of_some() -> None:
+    with pytest.raises(ConfigError) as told:
+        GenerationRequest(prompt="x", **{f"field-{number}": 1 for number in range(5000)})
+    lines = str(told.value).splitlines()
+    assert len(lines) == 21 and lines[-1] == "generation: and 4,980 more."
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({f"field-{number}": 1 for number in range(20_000)}, "it has 20,001 entries"),
+        ({"blend": {str(number): 1 for number in range(20_000)}}, "blend has 20,000 entries"),
+        ({"prompt": [1] * 20_000}, "prompt has 20,000 entries"),
+    ],
+)
+def test_what_has_too_many_parts_is_not_looked_at(fields: dict[str, Any], says: str) -> None:
+    text = json.dumps({"prompt": "x", **fields})
+    with pytest.raises(ConfigError, match=f"^generation: {says}, 10,000 are read.$"):
+        GenerationRequest.model_validate_json(text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lensa.contract import BASES, TrainingConfig
 from lensa.contract.names import JOB, check_subject, job_name, new_subject_id
 from lensa.errors import ConfigError
 
@@ -39,3 +40,11 @@ def test_the_same_request_is_the_same_job() -> None:
     assert JOB.fullmatch(name)
     assert name != job_name(subject, ["a", "b"], {"x": 1, "y": 3})
     assert name != job_name(subject, ["a", "c"], {"x": 1, "y": 2})
+
+
+def test_a_training_keeps_the_name_that_it_had_before_a_field_was_known() -> None:
+    config = TrainingConfig(subject_id="7k2m0000", base=BASES["sd15"])
+    # As the first version named it, before DoRA, schedules and the rest.
+    assert job_name("7k2m0000", ["b", "a"], config.identity()) == "lensa-7k2m0000-278c6546"
+    later = config.model_copy(update={"noise_offset": 0.1})
+    assert job_name("7k2m0000", ["b", "a"], later.identity()) != "lensa-7k2m0000-278c6546"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensa.contract import BASES, TrainingConfig, preset
+from lensa.contract import BASES, TrainingConfig, preset, training
 from lensa.errors import ConfigError
 
 
@@ -15,6 +15,13 @@ def config(**changes: object) -> TrainingConfig:
 
 def test_it_survives_the_way_to_the_container() -> None:
     assert TrainingConfig.model_validate_json(config().model_dump_json()) == config()
+
+
+def test_a_configuration_of_the_first_version_is_read_and_means_what_it_meant() -> None:
+    later = set(TrainingConfig.model_fields) - training._FIRST_FIELDS
+    old = config().model_dump(mode="json", exclude=later)
+    assert TrainingConfig(**old) == config()
+    assert config().identity() == old
 
 
 def test_prompts_are_filled_with_token_and_noun() -> None:
@@ -46,6 +53,14 @@ def test_prompts_are_filled_with_token_and_noun() -> None:
             {"train_text_encoder": False, "text_encoder_learning_rate": 1e-5},
             ["train_text_encoder to true"],
         ),
+        (
+            {"optimizer": "prodigy", "text_encoder_learning_rate": 1e-5},
+            ["'prodigy' finds one rate", "'adamw'"],
+        ),
+        ({"method": "full", "dora": True}, ["dora is of a LoRA", "method to 'lora'"]),
+        ({"method": "full", "lora_targets": "all"}, ["lora_targets is of a LoRA"]),
+        ({"ema_decay": 1}, ["ema_decay = 1", "less than 1"]),
+        ({"memory": "tiny"}, ["memory = 'tiny'", "'auto', 'normal' or 'lean'"]),
         ({"steps": 0, "seed": -1}, ["steps = 0", "seed = -1"]),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",

@@ -7,7 +7,7 @@ import base64
 from PIL import Image
 
 from inference_entrypoint.encode import encode, parameters
-from inference_entrypoint.generate import Result
+from inference_entrypoint.order import Result
 from lensa.contract.generation import GeneratedImage, GenerationRequest, ImageFormat
 
 AVATAR, OTHER = "lensa-7k2m0000-1f3a9c2e", "lensa-8k2m0000-2f3a9c2e"

@@ -68,9 +68,13 @@ def train_a_little(config: TrainingConfig) -> StableDiffusionPipeline:
         part = family.parts(pipeline)[name]
         if config.method == "lora":
             alpha = config.lora_alpha or config.lora_rank
-            targets = list(family.lora_targets[name])
             part.add_adapter(
-                LoraConfig(r=config.lora_rank, lora_alpha=alpha, target_modules=targets)
+                LoraConfig(
+                    r=config.lora_rank,
+                    lora_alpha=alpha,
+                    target_modules=list(family.lora_targets[config.lora_targets][name]),
+                    use_dora=config.dora,
+                )
             )
         for key, parameter in part.named_parameters():
             noise = torch.randn(parameter.shape, generator=source)

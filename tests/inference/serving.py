@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ class Server:
     """A server process, and a client for it."""
 
     def __init__(self, folder: Path, *options: str) -> None:
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by __exit__
         command = [sys.executable, "-m", "inference_entrypoint.server", *options]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._log,  # a pipe would be full some day, and the server wait for a reader
             text=True,
             env={**os.environ, "SAGEMAKER_BASE_DIR": str(folder), "OMP_NUM_THREADS": "1"},
         )
@@ -41,8 +43,9 @@ class Server:
 
     def finish(self) -> tuple[int, str]:
         """Wait for its end and return (exit code, stderr)."""
-        _, log = self.process.communicate(timeout=30)
-        return self.process.returncode, log
+        self.process.communicate(timeout=30)
+        self._log.seek(0)
+        return self.process.returncode, self._log.read()
 
     def __enter__(self) -> Server:
         return self
@@ -50,6 +53,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+        self._log.close()
 
 
 def ready(client: httpx.Client) -> httpx.Response:

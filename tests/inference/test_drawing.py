@@ -12,16 +12,14 @@ from making import difference, draw, fresh_micro, micro
 from PIL import Image
 
 from inference_entrypoint.conditioning import condition
-from inference_entrypoint.drawing import Drawing, Job
+from inference_entrypoint.drawing import Drawing, Job, Settings
 from inference_entrypoint.families import family_of, stable_diffusion
 from inference_entrypoint.samplers import begin_at, make_scheduler
 
 SCHEDULERS = ["default", "ddim", "dpm++", "dpm++-karras", "euler", "lcm"]
 
 
-def drawing(pipeline: Any, **changes: Any) -> Drawing:
-    fields = {"scheduler": "dpm++-karras", "steps": 4, "guided": 0.5, "guidance_scale": 5.0}
-    return Drawing(pipeline, **{**fields, "batch_size": 4, **changes})
+SETTINGS = Settings((32, 32), "dpm++-karras", steps=4, guided=0.5, guidance_scale=5.0)
 
 
 def job(text: str, index: int = 0, **changes: Any) -> Job:
@@ -38,9 +36,9 @@ def psnr(one: Image.Image, other: Image.Image) -> float:
 def test_a_longer_prompt_beside_it_does_not_change_a_picture() -> None:
     jobs = [job("a red hat", 0), job("a hat " * 40, 1), job("a blue hat", 2)]
     assert len({len(one.conditioning.prompt) for one in jobs}) == 2
-    together = drawing(micro()).draw(jobs, (32, 32))
+    together = Drawing(micro(), 4).draw(jobs, SETTINGS)
     for one, image in zip(jobs, together, strict=True):
-        (alone,) = drawing(micro()).draw([one], (32, 32))
+        (alone,) = Drawing(micro(), 4).draw([one], SETTINGS)
         assert difference(alone, image) <= 1
 
 
@@ -51,8 +49,8 @@ def test_in_half_precision_the_batch_costs_no_more_than_40_db(batch_size: int) -
     with torch.no_grad():
         for index, text in enumerate(("a hat", "a red hat", "a cat", "a man", "the sea")):
             jobs.append(Job(condition(pipeline, text, ""), 5, index))
-        whole = drawing(pipeline, batch_size=5).draw(jobs, (32, 32))
-        parts = drawing(pipeline, batch_size=batch_size).draw(jobs, (32, 32))
+        whole = Drawing(pipeline, 5).draw(jobs, SETTINGS)
+        parts = Drawing(pipeline, batch_size).draw(jobs, SETTINGS)
     assert min(psnr(one, other) for one, other in zip(whole, parts, strict=True)) >= 40
 
 
@@ -126,7 +124,7 @@ def test_a_picture_to_begin_with_stays_the_more_the_weaker(scheduler: Any) -> No
 
 @torch.no_grad()
 def test_what_is_drawn_into_a_picture_has_noise_of_its_own() -> None:
-    first, second = drawing(micro()).draw([job("x"), job("x", purpose="face")], (32, 32))
+    first, second = Drawing(micro(), 4).draw([job("x"), job("x", purpose="face")], SETTINGS)
     assert difference(first, second) > 8
 
 

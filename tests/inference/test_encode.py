@@ -13,7 +13,7 @@ from making import draw, micro
 from PIL import Image
 
 from inference_entrypoint.encode import encode, parameters, read_parameters
-from inference_entrypoint.generate import Result
+from inference_entrypoint.order import Result
 from lensa.contract.generation import GenerationRequest
 
 

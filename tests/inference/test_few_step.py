@@ -21,7 +21,7 @@ from inference_entrypoint.few_step import (
     FEW_STEP,
     load_accelerator,
 )
-from inference_entrypoint.generate import Result
+from inference_entrypoint.order import Result
 from inference_entrypoint.samplers import make_scheduler
 from inference_entrypoint.tiny_decoder import decoding_with, load_tiny_decoder
 from lensa.contract import GenerationRequest

@@ -1,8 +1,7 @@
-"""The handlers as AWS's Hugging Face image calls them."""
+"""The handlers, without a server before them (tests/aws_image has it)."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -91,13 +90,6 @@ def test_bad_input(model: Avatar, body: str, accept: str, words: str) -> None:
 def test_another_content_type_is_refused() -> None:
     with pytest.raises(ConfigError, match="send application/json, not 'text/csv'"):
         inference.input_fn(b"a,b", "text/csv")
-
-
-def test_the_handlers_have_the_parameters_that_aws_counts() -> None:
-    counts = {"model_fn": 2, "input_fn": 3, "predict_fn": 3, "output_fn": 3}
-    for name, count in counts.items():
-        parameters = inspect.signature(getattr(inference, name)).parameters
-        assert len(parameters) == count and list(parameters)[-1] == "context"
 
 
 def test_a_folder_of_avatars_is_served_by_name_and_a_damaged_one_is_left_out(

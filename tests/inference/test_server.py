@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from making import make_avatar
+from making import difference, make_avatar
 from PIL import Image
 from serving import PICTURE, Server, ready
 
 from inference_entrypoint.encode import read_parameters
-from lensa.contract import GenerationResponse
+from lensa.contract import GeneratedImage, GenerationResponse
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
     """Of one healthy server for all tests here."""
-    with Server(folder, "--port", "0", "--queue", "4") as server, server.client() as client:
+    with Server(folder, "--port", "0", "--queue", "8") as server, server.client() as client:
         early = client.post("/invocations", json=PICTURE)
         assert early.status_code == 503 and "loading" in early.text
         assert ready(client).json() == {"status": "ready", "avatar": "lensa-7k2m0000-1f3a9c2e"}
@@ -125,48 +124,108 @@ def test_an_image_alone_tells_its_seed_and_warnings_in_headers(client: httpx.Cli
     assert "x-lensa-warnings" not in answer.headers
 
 
-def test_requests_at_once_are_answered_one_after_the_other(client: httpx.Client) -> None:
+def test_requests_at_once_are_drawn_together_and_answered_as_if_alone(client: httpx.Client) -> None:
     def ask(seed: int) -> bytes:
-        answer = client.post(
-            "/invocations", json={**PICTURE, "seed": seed}, headers={"Accept": "image/png"}
-        )
+        body = {**PICTURE, "steps": 30, "seed": seed}
+        answer = client.post("/invocations", json=body, headers={"Accept": "image/png"})
         assert answer.status_code == 200
         return answer.content
 
+    def most_at_once() -> int:
+        """The upper bound of the smallest bucket that holds every batch until now."""
+        sizes = re.findall(
+            r'batch_images_bucket{le="([\d.]+)"} ([\d.]+)', client.get("/metrics").text
+        )
+        return min(int(float(bound)) for bound, count in sizes if count == sizes[-1][1])
+
     alone = [ask(seed) for seed in range(5)]
+    before = most_at_once()
     with ThreadPoolExecutor(5) as pool:
-        assert list(pool.map(ask, range(5))) == alone
+        together = list(pool.map(ask, range(5)))
+    assert most_at_once() > before == 2
+    for one, other in zip(alone, together, strict=True):
+        with Image.open(BytesIO(one)) as image, Image.open(BytesIO(other)) as picture:
+            assert difference(image, picture) <= 1
 
 
-def test_a_full_queue_answers_503_and_a_client_that_hangs_up_frees_its_place(
+def events_of(client: httpx.Client, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    headers = {"Accept": "text/event-stream"}
+    with client.stream("POST", "/invocations", json=body, headers=headers) as stream:
+        assert stream.status_code == 200
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["x-request-id"]
+        name = ""
+        for line in stream.iter_lines():
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                yield name, json.loads(value)
+
+
+def test_progress_comes_as_events_with_each_image_as_soon_as_it_is_there(
     client: httpx.Client,
 ) -> None:
-    slow = {"prompt": "x", "steps": 200, "count": 64}  # half a minute
+    body = {**PICTURE, "count": 12}
+    events = list(events_of(client, body))
+    names = [name for name, _ in events]
+    assert names[0] == "begun" and names[-1] == "answer"
+    assert names.index("image") < len(names) - 1 - names[::-1].index("step")  # not all at the end
+    steps = [event["done"] for name, event in events if name == "step"]
+    assert steps == sorted(set(steps)) and steps[-1] == 36
+    assert {event["of"] for name, event in events if name == "step"} == {36}
+    images = [GeneratedImage.model_validate(event) for name, event in events if name == "image"]
+    answer = GenerationResponse.model_validate(events[-1][1])
+    assert answer.images == tuple(images)
+    assert answer.images[:8] == answered(client, {**body, "count": 8})
 
-    def post(body: Any, patience: float) -> httpx.Response | None:
-        """Return the answer, or None after hanging up."""
-        with suppress(httpx.ReadTimeout):
-            timeout = httpx.Timeout(60, read=patience)
-            return client.post("/invocations", json=body, timeout=timeout)
-        return None
 
-    def impatient(_: int) -> None:
-        while post(slow, patience=5) is not None:
-            time.sleep(0.05)  # 503: one of ours, below, was there first
+def answered(client: httpx.Client, body: dict[str, Any]) -> tuple[GeneratedImage, ...]:
+    answer = client.post("/invocations", json=body)
+    return GenerationResponse.model_validate_json(answer.content).images
 
-    with ThreadPoolExecutor(5) as pool:
-        waiting = [pool.submit(impatient, number) for number in range(5)]
-        deadline = time.monotonic() + 4
-        while (
-            answer := post(PICTURE, patience=0.5)
-        ) is None or answer.status_code == 200:  # not all are there yet
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert answer.status_code == 503
-        assert int(answer.headers["retry-after"]) >= 1
-        assert "4 requests are waiting" in answer.text
-        for one in waiting:
-            one.result()
-    deadline = time.monotonic() + 10
-    while client.post("/invocations", json=PICTURE).status_code == 503:
-        assert time.monotonic() < deadline
+
+def test_what_is_wrong_comes_as_a_status_or_once_it_has_begun_as_an_event(
+    client: httpx.Client,
+) -> None:
+    headers = {"Accept": "text/event-stream"}
+    assert client.post("/invocations", json={"prompt": 1}, headers=headers).status_code == 400
+    unknown = {**PICTURE, "avatar": "lensa-7k2m0000-00000000"}
+    *_, (name, event) = events_of(client, unknown)
+    assert name == "error" and "7k2m0000-00000000" in event["error"]["message"]
+
+
+def test_a_request_has_an_id_of_its_own_or_the_clients(client: httpx.Client) -> None:
+    ids = {client.get("/ping").headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+    given = client.get("/ping", headers={"X-Request-Id": "their-own.1"})
+    assert given.headers["x-request-id"] == "their-own.1"
+    odd = client.get("/ping", headers={"X-Request-Id": "no good"})
+    assert odd.headers["x-request-id"] != "no good"
+
+
+def test_metrics_are_what_prometheus_reads(client: httpx.Client) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    def figure(name: str, **labels: str) -> float:
+        answer = client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        return next(
+            sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == name and sample.labels == labels
+        )
+
+    before = figure("lensa_images_total")
+    client.post("/invocations", json={**PICTURE, "count": 3})
+    client.post("/invocations", json={"prompt": 1})
+    assert figure("lensa_images_total") == before + 3
+    assert figure("lensa_requests_total", status="400") >= 1
+    assert figure("lensa_ready") == 1 and figure("lensa_waiting") == 0
+
+
+def test_another_name_than_ours_is_refused_on_loopback(client: httpx.Client) -> None:
+    answer = client.get("/ping", headers={"Host": "attacker.example"})
+    assert answer.status_code == 400 and "attacker.example" in answer.text
+    assert client.get("/ping", headers={"Host": "localhost:1"}).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -59,7 +60,9 @@ def test_a_running_request_is_finished_first_and_prompts_are_not_logged(folder: 
             assert answer.result().status_code == 200
         code, log = server.finish()
     assert code == 0
-    assert "200 after" in log and "secret" not in log
+    (line,) = [line for line in map(json.loads, log.splitlines()) if line["message"] == "answered"]
+    assert line["status"] == 200 and line["request"] == answer.result().headers["x-request-id"]
+    assert "secret" not in log
 
 
 def test_a_request_that_takes_too_long_is_given_up_at_the_end(folder: Path) -> None:

@@ -31,6 +31,7 @@ ROOTS = (
     "huggingface_hub",
     "peft",
     "pillow",
+    "prodigyopt",
     "pydantic",
     "safetensors",
     "transformers",

@@ -29,6 +29,21 @@ WAYS: dict[str, dict[str, Any]] = {
     "gradient checkpointing": {"gradient_checkpointing": True, "train_text_encoder": True},
     "without prior preservation": {"prior_preservation": False},
     "mirrored photos, warm-up": {"flip": True, "warmup_steps": 2},
+    "DoRA": {"dora": True, "lora_rank": 4, "lora_alpha": 8},
+    "DoRA beside all layers, in half precision": {
+        "dora": True,
+        "lora_targets": "all",
+        "train_text_encoder": True,
+        "precision": "bf16",
+    },
+    "LoRA beside all layers": {"lora_targets": "all"},
+    "Prodigy, on a cosine": {"optimizer": "prodigy", "learning_rate_schedule": "cosine"},
+    "moving average, min-SNR, noise offset": {
+        "ema_decay": 0.9,
+        "min_snr_gamma": 5,
+        "noise_offset": 0.1,
+    },
+    "lean": {"memory": "lean", "lora_targets": "transformer", "batch_size": 2},
 }
 
 

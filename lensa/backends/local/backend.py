@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.base import LOOPBACK, JobInfo, Server, Subject, TrainingPlan
 from lensa.backends.disk import make_folder, storage, write_whole
 from lensa.backends.local.children import child_environment, entrypoint, require_ml_stack
 from lensa.backends.local.runs import (
@@ -232,10 +232,19 @@ class LocalBackend:
         hint = suggest(avatar, names) if names else " There are none yet: see lensa train --help."
         raise NotFoundError(f"there is no avatar {avatar!r}.{hint}")
 
-    def serve(self, avatar: str, *, port: int | None = None) -> Server:
-        folder = self.folder(avatar)
-        require_ml_stack(read_manifest(folder).config.base)
-        return LocalServer(folder, port=port)
+    def serve(
+        self,
+        avatars: Sequence[str],
+        *,
+        port: int | None = None,
+        host: str = LOOPBACK[0],
+        token: str | None = None,
+    ) -> Server:
+        folders = [self.folder(avatar) for avatar in avatars]
+        manifests = [read_manifest(folder) for folder in folders]
+        _check_together(manifests)
+        require_ml_stack(manifests[0].config.base)
+        return LocalServer(folders, port=port, host=host, token=token)
 
 
 def read_manifest(folder: Path) -> AvatarManifest:
@@ -245,6 +254,25 @@ def read_manifest(folder: Path) -> AvatarManifest:
         return AvatarManifest.model_validate_json(path.read_bytes())
     except (OSError, LensaError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
+
+
+def _check_together(manifests: Sequence[AvatarManifest]) -> None:
+    """Raise ConfigError if one server cannot hold these avatars."""
+    first, *others = manifests
+    for other in others:
+        for manifest in (first, other):
+            if manifest.config.method != "lora":
+                raise ConfigError(
+                    f"{manifest.avatar} has weights of its own instead of a LoRA, and cannot share "
+                    "a server: serve it alone."
+                )
+        ours, theirs = first.config.base.name, other.config.base.name
+        if (ours, first.base_revision) != (theirs, other.base_revision):
+            raise ConfigError(
+                f"{first.avatar} is on {ours} (revision {first.base_revision}) and {other.avatar} "
+                f"on {theirs} (revision {other.base_revision}), and one server holds one base: "
+                "serve them apart."
+            )
 
 
 def _latest_start(run: Run) -> int:

@@ -10,12 +10,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from lensa.backends.base import LOOPBACK
 from lensa.backends.local.children import child_environment, entrypoint
 from lensa.errors import BusyError, EndpointError
 
+TOKEN = "LENSA_SERVE_TOKEN"
 _START_SECONDS = 600  # a full-size base from a slow disk
 _STOP_SECONDS = 15
 
@@ -24,25 +27,34 @@ class LocalServer:
     """A server process. Its stdin is a pipe from us: when we die, however, it reads the end of it
     and goes too."""
 
-    def __init__(self, model: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[Path],
+        *,
+        port: int | None = None,
+        host: str = LOOPBACK[0],
+        token: str | None = None,
+    ) -> None:
+        self.token = token
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(
             entrypoint(
                 "inference_entrypoint.server",
-                *("--model-dir", str(model)),
+                *(word for model in models for word in ("--model-dir", str(model))),
                 *("--port", str(port or 0)),
+                *("--host", host),
                 "--parent-pipe",
             ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=child_environment(model.parent),
+            env=child_environment(models[0].parent, **({TOKEN: token} if token else {})),
             start_new_session=True,  # Ctrl-C is the client's to handle
         )
         self._url = ""
         try:
             deadline = time.monotonic() + _START_SECONDS
-            self._url = f"http://127.0.0.1:{self._announced_port(deadline)}"
+            self._url = f"http://{_near(host)}:{self._announced_port(deadline)}"
             self._await_ping(deadline)
         except BaseException:
             self.close()
@@ -121,6 +133,12 @@ class LocalServer:
             message = lines[-1] if lines else f"it ended with code {code} and said nothing"
         kind = BusyError if code == 2 else EndpointError
         return kind(f"the endpoint did not start: {message}")
+
+
+def _near(host: str) -> str:
+    """Return the name by which this machine reaches a server of its own."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address
+    return f"[{host}]" if ":" in host else host
 
 
 def _json(line: bytes) -> dict[str, Any]:

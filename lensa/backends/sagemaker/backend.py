@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
@@ -276,7 +276,7 @@ class SagemakerBackend:
     def folder(self, avatar: str) -> Path:
         return local_folder(self.store, self.catalogue.finished(avatar), self.home)
 
-    def serve(self, avatar: str, *, port: int | None = None) -> Server:
+    def serve(self, avatars: Sequence[str], **options: Any) -> Server:
         raise ConfigError(
             "lensa does not deploy to SageMaker yet. On this machine the avatar can be served from "
             "its folder (avatar.path): lensa deploy FOLDER, or lensa generate FOLDER, with the "

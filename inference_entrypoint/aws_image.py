@@ -1,0 +1,106 @@
+"""The handlers that AWS's Hugging Face image calls: those of inference.py, their errors as answers.
+
+Its toolkit turns every exception of a handler into a 400 with a body of its own. So none leaves
+here: an error becomes a Refusal, which is handed on from handler to handler in the place of what it
+kept from being made, and `output_fn` sends it with the status that is due.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from inference_entrypoint import inference
+from inference_entrypoint.avatars import Avatar
+from inference_entrypoint.library import Library
+from inference_entrypoint.media import JSON, media_type, negotiate
+from inference_entrypoint.statuses import Refusal, UnsupportedMediaType, refusal
+from lensa.contract import GenerationRequest, GenerationResponse
+
+log = logging.getLogger("lensa.server")
+
+T = TypeVar("T")
+
+
+def model_fn(model_dir: str, context: Any) -> Avatar | Library | Refusal:
+    """Load what is in the model folder. What is damaged is told to whoever asks for an image.
+
+    The server's /ping would say that all is well in any case, and the toolkit would load again at
+    each request.
+    """
+    try:
+        return inference.model_fn(model_dir)
+    except Exception as error:
+        log.exception("loading failed")
+        return replace(refusal(error), status=500)  # nothing that a request could change
+
+
+def input_fn(
+    body: str | bytes | None, content_type: str | None, context: Any
+) -> GenerationRequest | Refusal:
+    """Parse a request, and see that it can be answered as it wants to be, before it is drawn."""
+    headers = context.get_all_request_header(0)
+    return _or_refusal(context, _read, body, content_type, headers)
+
+
+def predict_fn(
+    request: GenerationRequest | Refusal, model: Avatar | Library | Refusal, context: Any
+) -> GenerationResponse | Refusal:
+    """Draw."""
+    if isinstance(request, Refusal):
+        return request
+    if isinstance(model, Refusal):
+        return model
+    return _or_refusal(context, inference.predict_fn, request, model)
+
+
+def output_fn(response: GenerationResponse | Refusal, accept: str, context: Any) -> str | bytes:
+    """Return the body of the answer; its status and its type go through the context."""
+    if isinstance(response, Refusal):
+        return _refuse(response, context)
+    content = _or_refusal(context, inference.output_fn, response, accept)
+    if isinstance(content, Refusal):
+        return _refuse(content, context)
+    _head(context, 200, JSON if isinstance(content, str) else f"image/{response.request.format}")
+    return content
+
+
+def _read(
+    body: str | bytes | None, content_type: str | None, headers: dict[str, Any]
+) -> GenerationRequest:
+    encoded = any(name.lower() == "content-encoding" for name in headers)
+    if encoded or body is None or media_type(content_type or JSON) != JSON:
+        raise UnsupportedMediaType(f"send {JSON}, not compressed.")
+    request = inference.input_fn(body, JSON)
+    accept = headers.get("Accept") or headers.get("accept") or JSON  # as the toolkit reads it
+    format = negotiate(request, accept)
+    return request if format is None else request.model_copy(update={"format": format})
+
+
+def _refuse(refused: Refusal, context: Any) -> str:
+    _head(context, refused.status, JSON)
+    if refused.retry_after is not None:
+        context.set_response_header(0, "Retry-After", str(refused.retry_after))
+    return refused.body
+
+
+def _head(context: Any, status: int, content_type: str) -> None:
+    log.info("request %s: %d", context.get_request_id(0), status)  # the answer's x-request-id
+    context.set_response_status(status, HTTPStatus(status).phrase)
+    # The toolkit sets "content-type" to the whole Accept header when we are done. The server lets
+    # the last spelling of a name win, in the order of Java's hash table, and that is this one.
+    context.set_response_header(0, "Content-Type", content_type)
+
+
+def _or_refusal(context: Any, handler: Callable[..., T], *arguments: Any) -> T | Refusal:
+    try:
+        return handler(*arguments)
+    except Exception as error:
+        identity = context.get_request_id(0)
+        refused = refusal(error, identity)
+        if refused.status == 500:
+            log.exception("request %s failed", identity)
+        return refused

@@ -1,0 +1,247 @@
+"""The process that draws: `python -m inference_entrypoint.drawer`, started by `Engine`.
+
+One thread draws, batch after batch; one listens, so that who leaves is heard of in the middle of a
+batch; one encodes what is drawn. When the server is gone, however it went, so is this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from inference_entrypoint.channel import (
+    Answered,
+    Ask,
+    Batch,
+    Begun,
+    Drawn,
+    Failed,
+    FromDrawer,
+    FromServer,
+    Leave,
+    Ready,
+    Refused,
+    Step,
+)
+from inference_entrypoint.logs import log_to_stderr
+from inference_entrypoint.statuses import status_of
+from inference_entrypoint.unused import leave_out
+from lensa.contract import GenerationRequest
+from lensa.errors import LensaError, TooMuchError
+
+log = logging.getLogger("lensa.drawer")
+
+_BROKEN = 70  # exit code: the GPU's driver refuses all work, and a new process is needed
+
+
+class Abandoned(Exception):
+    """Nobody waits for this request any more."""
+
+
+class TurnTooLate(Exception):
+    """Most of a request's time went by in the queue."""
+
+
+@dataclass
+class Channel:
+    """The server's end of the line. Any thread may speak."""
+
+    connection: Connection
+    asked: queue.SimpleQueue[Ask] = field(default_factory=queue.SimpleQueue)
+    left: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tell(self, message: FromDrawer) -> None:
+        with self._lock:
+            self.connection.send(message)
+
+    def listen(self) -> None:
+        """Hear until the server is gone, and go too: not by an exception, for the thread that
+        draws would finish its batch first."""
+        try:
+            while True:
+                message: FromServer = self.connection.recv()
+                if isinstance(message, Leave):
+                    self.left.add(message.number)
+                else:
+                    self.asked.put(message)
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+class Drawer:
+    """Answers what is asked over a channel."""
+
+    def __init__(self, channel: Channel, model: Any, batch_size: int) -> None:
+        from inference_entrypoint.batching import Batcher
+
+        self._channel, self._model = channel, model
+        self._batch_size = batch_size
+        self._batcher = Batcher(batch_size, resident=getattr(model, "resident", None))
+        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+
+    def run(self) -> None:
+        while True:
+            self._admit()
+            start = time.monotonic()
+            if images := self._batcher.advance():
+                self._channel.tell(Batch(images, time.monotonic() - start))
+
+    def _admit(self) -> None:
+        """Take in who waits, in order; wait if there is nothing to draw."""
+        while len(self._batcher) < self._batch_size:
+            try:
+                ask = self._channel.asked.get(block=not len(self._batcher))
+            except queue.Empty:
+                return
+            if ask.number in self._channel.left:
+                self._channel.left.discard(ask.number)
+                continue
+            self._channel.tell(Begun(ask.number))
+            try:
+                self._begin(ask)
+            except Exception as error:
+                self._refuse(ask, error)
+
+    def _begin(self, ask: Ask) -> None:
+        from inference_entrypoint.batching import TimeUp
+        from inference_entrypoint.order import Order, Result
+
+        start, told = time.monotonic(), 0
+
+        def on_step(done: int, of: int) -> None:
+            nonlocal told
+            if ask.number in self._channel.left:
+                raise Abandoned
+            if ask.deadline is not None and time.monotonic() > ask.deadline:
+                raise TimeUp
+            if ask.events and done > told:
+                told = done
+                self._channel.tell(Step(ask.number, done, of))
+
+        def on_images(order: Order, positions: Sequence[int]) -> None:
+            if ask.events:
+                self._encoding.submit(self._show, ask, order.result(), set(positions))
+
+        def on_end(outcome: Result | Exception) -> None:
+            if isinstance(outcome, Exception):
+                self._refuse(ask, outcome)
+            else:
+                self._encoding.submit(self._answer, ask, outcome, time.monotonic() - start)
+
+        # With less than half of its time left it would be begun in vain.
+        if ask.deadline is not None and ask.deadline - start < (ask.seconds or 0) / 2:
+            raise TurnTooLate
+        on_step(0, 0)
+        order = self._model.order(GenerationRequest.model_validate_json(ask.request))
+        self._batcher.add(order, on_end, on_step, on_images)
+
+    def _show(self, ask: Ask, result: Any, positions: set[int]) -> None:
+        from inference_entrypoint.answers import encoded
+
+        first = result.request.index
+        new = [i for i, index in enumerate(result.indices) if index - first in positions]
+        for image in encoded(result, self._model, new):
+            self._channel.tell(Drawn(ask.number, image.model_dump_json()))
+
+    def _answer(self, ask: Ask, result: Any, seconds: float) -> None:
+        from inference_entrypoint.answers import respond, written
+
+        try:
+            response = respond(result, self._model, seconds)
+            body = written(response, ask.accept)
+        except Exception as error:
+            self._refuse(ask, error)
+            return
+        headers = {"X-Lensa-Seed": str(response.images[0].seed)}
+        if any(image.unsafe for image in response.images):
+            headers["X-Lensa-Unsafe"] = "true"
+        if response.warnings:
+            headers["X-Lensa-Warnings"] = quote("; ".join(response.warnings)[:1000], safe=" ,;:'()")
+        content = body.encode() if isinstance(body, str) else body
+        self._channel.tell(Answered(ask.number, content, len(response.images), headers))
+
+    def _refuse(self, ask: Ask, error: Exception) -> None:
+        if isinstance(error, Abandoned):
+            self._channel.left.discard(ask.number)
+            return
+        status, kind, message = _told(error)
+        self._channel.tell(Refused(ask.number, status, kind, message))
+        if "CUDA error" in str(error):
+            log.critical("the GPU's driver gave up: starting again")
+            os._exit(_BROKEN)
+
+
+def _told(error: Exception) -> tuple[int, str, str]:
+    """Return the status, kind and words of what a request ended with."""
+    import torch
+
+    from inference_entrypoint.batching import TimeUp
+    from inference_entrypoint.inference import NO_MEMORY, TOO_SLOW
+
+    if isinstance(error, TurnTooLate):
+        return 503, "Busy", "its turn came too late: ask again."
+    if isinstance(error, TimeUp | TooMuchError):
+        words = TOO_SLOW if isinstance(error, TimeUp) else str(error)
+        return 413, TooMuchError.__name__, words
+    if isinstance(error, LensaError):
+        return status_of(error), type(error).__name__, str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return 500, LensaError.__name__, NO_MEMORY
+    log.error("a request failed", exc_info=error)
+    return 500, type(error).__name__, "something went wrong that should not; the log says what."
+
+
+def load(folders: Sequence[Path]) -> Any:
+    """Return a model that has drawn an image: being ready means that one can be made."""
+    from inference_entrypoint.inference import load_model
+
+    model = load_model(folders)
+    # Small, so that a CPU makes it too. No safety checker looks at it: a request may leave it out,
+    # and it may not be here.
+    model.generate(GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0, safety=False))
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("folders", type=Path, nargs="+")
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the server hears them, and says when to go
+    log_to_stderr()
+    leave_out()  # half a second of a start is theirs, and nobody asks for them here
+    channel = Channel(Connection(options.channel))
+    threading.Thread(target=channel.listen, name="listener", daemon=True).start()
+    start = time.monotonic()
+    try:
+        model = load(options.folders)
+    except BaseException as error:
+        if not isinstance(error, LensaError):
+            log.exception("loading failed")
+        text = str(error).strip() or type(error).__name__
+        if not isinstance(error, LensaError):
+            text = f"{type(error).__name__}: {text.splitlines()[0][:300]}"
+        channel.tell(Failed(type(error).__name__, text))
+        os._exit(1)
+    channel.tell(Ready(model.name, time.monotonic() - start))
+    Drawer(channel, model, options.batch).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The client's patience: a busy endpoint is asked again, and for what one answer had no time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
+from making import make_avatar
+from serving import Server, ready
+
+from lensa.endpoint import Endpoint
+
+
+@dataclass
+class Running:
+    """A server that this test has started itself."""
+
+    url: str
+    token: str | None = None
+
+    def alive(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """Of a server that draws one image at a time, and has little time for each answer."""
+    root = tmp_path_factory.mktemp("container")
+    make_avatar(root / "model")
+    options = ("--port", "0", "--queue", "1", "--batch", "1", "--deadline", "3")
+    with Server(root, *options) as server, server.client() as client:
+        assert ready(client).status_code == 200
+        yield Endpoint("ada", Running(str(client.base_url).rstrip("/")))
+
+
+def test_what_there_was_no_time_for_is_asked_for_again(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lensa.endpoint._AT_A_TIME", 64)
+    gallery = endpoint.generate("me", count=32, steps=25, seed=5)  # five seconds of drawing
+    assert [image.index for image in gallery] == list(range(32))
+    assert {image.seed for image in gallery} == {5}
+    (last,) = endpoint.generate("me", index=31, steps=25, seed=5)
+    assert last.data == gallery[31].data
+    assert gallery.warnings == ()
+
+
+def test_a_busy_endpoint_is_asked_again_and_the_log_says_so(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        asked = [
+            pool.submit(endpoint.generate, "me", steps=40, seed=seed, count=2) for seed in range(5)
+        ]
+        galleries = [one.result() for one in asked]
+    assert [gallery[0].seed for gallery in galleries] == list(range(5))
+    assert [len(gallery) for gallery in galleries] == [2] * 5
+    assert "the endpoint is busy, asking again in" in caplog.text

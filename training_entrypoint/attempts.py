@@ -1,0 +1,133 @@
+"""A training tried once more, from its last checkpoint: the memory was full, or the loss ran away.
+
+Each happens once: what is still wrong then is told.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from inference_entrypoint.families import family_of
+from lensa.contract import TrainingConfig
+from training_entrypoint.deadline import Deadline
+from training_entrypoint.decisions import Decisions, read_decisions
+from training_entrypoint.dreambooth import train
+from training_entrypoint.hardware import DTYPES, device, gpu_memory
+from training_entrypoint.loss import Data
+from training_entrypoint.memory import Plan, Resting, choose
+from training_entrypoint.prompts import Conditioning
+from training_entrypoint.report import Report
+from training_entrypoint.stopping import StopRequest
+from training_entrypoint.tracking import Tracker
+from training_entrypoint.trainable import Trainable
+from training_entrypoint.validation import Validation
+from training_entrypoint.watchdog import Diverged
+
+
+class Model:
+    """The base, loaded again whenever a training begins anew."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+        self.pipeline = load()
+
+    def reload(self) -> None:
+        self.pipeline = None  # two of them may be more than the memory holds
+        gc.collect()
+        torch.cuda.empty_cache()
+        self.pipeline = self._load()
+
+    def take(self) -> Any:
+        """Return the pipeline to someone who will drop it."""
+        pipeline, self.pipeline = self.pipeline, None
+        return pipeline
+
+
+def learn(
+    model: Model,
+    data: Data,
+    config: TrainingConfig,
+    precision: str,
+    *,
+    accelerator: Accelerator,
+    folder: Path,
+    report: Report,
+    tracker: Tracker,
+    stop: StopRequest,
+    deadline: Deadline,
+    validation: Validation,
+) -> tuple[Trainable, int]:
+    """Train, and return what was trained and the steps. `folder` is that of the checkpoints.
+
+    Raises as `train` does, but TrainingError if the loss runs away a second time.
+    """
+    gpu = device().type == "cuda"
+    decisions = read_decisions(folder, config)
+    if decisions.memory is None:
+        decisions = _decide_memory(decisions, config, model.pipeline, precision, report)
+        decisions.write(folder, config)
+    while True:
+        plan = decisions.plan(config, gpu=gpu)
+
+        def once(plan: Plan = plan, rate_factor: float = decisions.rate) -> tuple[Trainable, int]:
+            """All that is in memory for an attempt goes with it."""
+            pipeline = model.pipeline
+            trainable = Trainable(pipeline, plan.config, DTYPES[precision])
+            conditioning = Conditioning(pipeline, config, data.prompts)
+            resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
+
+            def validate(step: int) -> None:
+                with resting.here(), accelerator.autocast():
+                    validation.draw(pipeline, step)
+
+            steps = train(
+                pipeline,
+                trainable,
+                data,
+                config,
+                plan,
+                conditioning,
+                rate_factor=rate_factor,
+                accelerator=accelerator,
+                folder=folder,
+                report=report,
+                tracker=tracker,
+                stop=stop,
+                deadline=deadline,
+                validate=validate,
+            )
+            return trainable, steps
+
+        try:
+            learned = once()
+            accelerator.free_memory()  # the optimiser's moments
+            return learned
+        except (Diverged, RuntimeError, MemoryError) as error:
+            decisions = decisions.after(error, plan, report)
+        decisions.write(folder, config)
+        accelerator.free_memory()
+        model.reload()
+
+
+def _decide_memory(
+    decisions: Decisions, config: TrainingConfig, pipeline: Any, precision: str, report: Report
+) -> Decisions:
+    kind, why = choose(config, pipeline, precision, gpu_memory())
+    if why:
+        report.notice(why)
+    return replace(decisions, memory=kind)
+
+
+def _idle(pipeline: Any, trainable: Trainable) -> list[torch.nn.Module]:
+    """Return the networks that a step does without."""
+    parts = family_of(pipeline).parts(pipeline)
+    return [
+        part for name, part in parts.items() if name != "unet" and name not in trainable.modules
+    ]
