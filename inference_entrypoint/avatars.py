@@ -32,8 +32,8 @@ from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Order, Result
 from inference_entrypoint.safety import SafetyChecker, load_checker
 from inference_entrypoint.tiny_decoder import check_fits, load_tiny_decoder
-from inference_entrypoint.vaes import replace_vae, vae_revision
-from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
+from inference_entrypoint.vaes import pinned_vae, replace_vae
+from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest
 from lensa.contract.generation import FewStep
 from lensa.errors import ArtifactError, ConfigError
 
@@ -206,27 +206,6 @@ def pinned_base(manifest: AvatarManifest) -> BaseModelRef:
     if base.source != "hub":
         return base
     return base.model_copy(update={"revision": manifest.base_revision})
-
-
-def pinned_vae(manifest: AvatarManifest) -> VaeRef | None:
-    """Return the VAE of an avatar that has another than its base, as it was trained with.
-
-    Raises ArtifactError if the one that is there is not the same any more, BaseModelError if it
-    cannot be had.
-    """
-    vae = manifest.config.vae
-    if vae is None or manifest.vae_revision is None:
-        return vae
-    if vae.source == "hub":
-        return vae.model_copy(update={"revision": manifest.vae_revision})
-    revision = vae_revision(vae)
-    if revision != manifest.vae_revision:
-        raise ArtifactError(
-            f"Avatar {manifest.avatar} was trained with the VAE {vae} at revision "
-            f"{manifest.vae_revision}, and this is {revision}: put the one that it was trained "
-            "with back there, or train it again."
-        )
-    return vae
 
 
 def freeze(pipeline: DiffusionPipeline) -> None:

@@ -16,14 +16,13 @@ from inference_entrypoint.avatars import (
     best_device,
     freeze,
     pinned_base,
-    pinned_vae,
 )
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone
 from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.families import Device
 from inference_entrypoint.order import Order, Result
-from inference_entrypoint.vaes import replace_vae
+from inference_entrypoint.vaes import pinned_vae, replace_vae
 from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
 from lensa.contract.names import JOB
 from lensa.errors import ArtifactError, ConfigError, NotFoundError, suggest

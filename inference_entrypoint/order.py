@@ -101,7 +101,7 @@ class Order:
         self.notes: list[str] = []
         with _using(pipeline, request, adapters) as (used, notes):
             self.prompts, warnings = _final_prompts(
-                pipeline, request, subject, class_noun, expander, indices, others, style
+                pipeline, request, subject, class_noun, others, style, expander, indices
             )
             # Guidance that is off needs no negative prompt, and halves the work.
             negative = None
@@ -251,10 +251,10 @@ def _final_prompts(
     request: GenerationRequest,
     subject: str,
     class_noun: str,
-    expander: Expander | None,
-    indices: Sequence[int],
     others: Sequence[Concept],
     style: bool,
+    expander: Expander | None,
+    indices: Sequence[int],
 ) -> tuple[list[str], list[str]]:
     """Return one prompt an image, and what the user should know about them."""
     placed = place_subject(

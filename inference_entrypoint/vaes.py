@@ -13,10 +13,10 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from inference_entrypoint.families import family_of
 from inference_entrypoint.hub import hub_errors
 from inference_entrypoint.quiet import no_bars
-from lensa.contract import VaeRef
+from lensa.contract import AvatarManifest, VaeRef
 from lensa.contract.families import check_vae
 from lensa.contract.weights import weights_digest
-from lensa.errors import BaseModelError
+from lensa.errors import ArtifactError, BaseModelError
 
 _CONFIG = "config.json"
 
@@ -29,6 +29,27 @@ def vae_revision(ref: VaeRef) -> str:
     if ref.source == "hub":
         return _hub_config(ref).parent.name  # .../snapshots/<commit>/
     return weights_digest(_folder(ref))
+
+
+def pinned_vae(manifest: AvatarManifest) -> VaeRef | None:
+    """Return the VAE of an avatar that has another than its base, as it was trained with.
+
+    Raises ArtifactError if the one that is there is not the same any more, BaseModelError if it
+    cannot be had.
+    """
+    vae = manifest.config.vae
+    if vae is None or manifest.vae_revision is None:
+        return vae
+    if vae.source == "hub":
+        return vae.model_copy(update={"revision": manifest.vae_revision})
+    revision = vae_revision(vae)
+    if revision != manifest.vae_revision:
+        raise ArtifactError(
+            f"Avatar {manifest.avatar} was trained with the VAE {vae} at revision "
+            f"{manifest.vae_revision}, and this is {revision}: put the one that it was trained "
+            "with back there, or train it again."
+        )
+    return vae
 
 
 def replace_vae(pipeline: DiffusionPipeline, ref: VaeRef) -> None:

@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     train = Client().train  # with its overloads
 else:
 
-    def train(photos: PhotoInput, **options: Any) -> Avatar | TrainingJob:
+    def train(photos: PhotoInput | None = None, **options: Any) -> Avatar | TrainingJob:
         """Train an avatar on a folder of photos: see Client.train.
 
         Settings (backend, region, role, bucket, ...) may be given beside its own arguments.

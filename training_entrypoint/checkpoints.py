@@ -115,13 +115,13 @@ def to_disk(path: Path) -> None:
 
 def _check_same(path: Path, config: TrainingConfig, theirs: dict[str, Any]) -> None:
     """Raise ConfigError naming each field in which the checkpoint's training differs."""
-    mine = config.model_dump(mode="json")
-    # A field that came later was at its default then.
-    then = {name: field.default for name, field in TrainingConfig.model_fields.items()} | theirs
+    # What a job's name is made of: a field that came later was at its default then.
+    mine, then = config.identity(), TrainingConfig.model_validate(theirs).identity()
+    unset = {name: field.default for name, field in TrainingConfig.model_fields.items()}
     odd = [
-        f"{name} was {then[name]!r} and is {mine.get(name)!r}"
-        for name in sorted(then)
-        if mine.get(name) != then[name]
+        f"{name} was {then.get(name, unset[name])!r} and is {mine.get(name, unset[name])!r}"
+        for name in sorted(mine.keys() | then.keys())
+        if mine.get(name) != then.get(name)
     ]
     if odd:
         raise ConfigError(

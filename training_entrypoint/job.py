@@ -92,8 +92,8 @@ def _run(
             return pipeline
 
     revision = base_revision(config.base, override=base)
+    vae_commit = vae_revision(config.vae) if config.vae is not None else None
     model = Model(load)
-    of_vae = vae_revision(config.vae) if config.vae is not None else None
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
@@ -139,7 +139,7 @@ def _run(
         precision=chosen,
         steps=steps,
         token_pieces=pieces,
-        vae_revision=of_vae,
+        vae_revision=vae_commit,
     )
     export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():

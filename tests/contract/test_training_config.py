@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lensa.contract import BASES, TrainingConfig, preset, training
+from lensa.contract.bases import TOKENS_IN_NAMES
 from lensa.errors import ConfigError
 
 
@@ -21,7 +22,9 @@ def test_a_configuration_of_the_first_version_is_read_and_means_what_it_meant() 
     later = set(TrainingConfig.model_fields) - training._FIRST_FIELDS
     old = config().model_dump(mode="json", exclude=later)
     assert TrainingConfig(**old) == config()
-    assert config().identity() == old
+    # What a base offers as tokens has grown since; a name is made as if it had not.
+    old["base"]["tokens"] = list(TOKENS_IN_NAMES)
+    assert config().identity() == old == TrainingConfig(**old).identity()
 
 
 def test_prompts_are_filled_with_token_and_noun() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from training.running import Job, tiny_config
 
 from lensa.contract import BASES, Layout, TrainingConfig
-from lensa.errors import ConfigError, UserError
+from lensa.errors import ConfigError, LensaError, TrainingError, UserError
 from training_entrypoint import job as job_module
 
 SCHEMA = TrainingConfig.model_json_schema()
@@ -136,6 +136,9 @@ def check_one(drawn: dict[str, Any], photos: Path) -> str:
         assert not loaded, f"a weight was loaded before: {error}"
         _check_words(error)
         return "refused"
+    except TrainingError as error:  # it ran, and learned nothing, or ran away
+        _check_words(error)
+        return "ended"
     finally:
         job_module.load_base = real
     assert job.manifest.config == config
@@ -143,7 +146,7 @@ def check_one(drawn: dict[str, Any], photos: Path) -> str:
     return "ran"
 
 
-def _check_words(error: UserError) -> None:
+def _check_words(error: LensaError) -> None:
     text = str(error)
     assert text.strip()
     assert len(text) < 4000
