@@ -92,7 +92,8 @@ def _run(
         with stop.at_once(), deadline.measuring("loading"):
             return load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
 
-    revision = base_revision(config.base, override=base)
+    with stop.at_once():
+        revision = base_revision(config.base, override=base)
     model = Model(load)
     prior = None
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
