@@ -91,8 +91,9 @@ def _run(
                 replace_vae(pipeline, config.vae)
             return pipeline
 
-    revision = base_revision(config.base, override=base)
-    vae_commit = vae_revision(config.vae) if config.vae is not None else None
+    with stop.at_once():
+        revision = base_revision(config.base, override=base)
+        vae_commit = vae_revision(config.vae) if config.vae is not None else None
     model = Model(load)
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
