@@ -116,7 +116,7 @@ class Drawer:
                 self._refuse(ask, error)
 
     def _begin(self, ask: Ask) -> None:
-        from inference_entrypoint.batching import TimeUp
+        from inference_entrypoint.drawing import TimeUp
         from inference_entrypoint.order import Order, Result
 
         start, told = time.monotonic(), 0
@@ -188,7 +188,7 @@ def _told(error: Exception) -> tuple[int, str, str]:
     """Return the status, kind and words of what a request ended with."""
     import torch
 
-    from inference_entrypoint.batching import TimeUp
+    from inference_entrypoint.drawing import TimeUp
     from inference_entrypoint.inference import NO_MEMORY, TOO_SLOW
 
     if isinstance(error, TurnTooLate):

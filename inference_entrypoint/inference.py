@@ -17,8 +17,7 @@ import torch
 
 from inference_entrypoint.answers import respond, written
 from inference_entrypoint.avatars import Avatar, load_avatar
-from inference_entrypoint.batching import TimeUp
-from inference_entrypoint.drawing import OnStep
+from inference_entrypoint.drawing import OnStep, TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type
 from lensa.contract import MANIFEST, GenerationRequest, GenerationResponse, Layout

@@ -10,7 +10,8 @@ import torch
 from making import CPU, difference
 from many import id_of, numbered, renumber
 
-from inference_entrypoint.batching import Batcher, TimeUp
+from inference_entrypoint.batching import Batcher
+from inference_entrypoint.drawing import TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.order import Order, Result
 from lensa.contract import GenerationRequest
