@@ -8,7 +8,12 @@
     adapters.py      several LoRAs in one pipeline: loaded, used at their scales, dropped
     library.py       many avatars of one base, the least recently used dropped
 
+    vaes.py          another VAE in the base's place
+
     generate.py      generate: a GenerationRequest into images, the same bytes every time
+    order.py         a request read and encoded, and what became of its images
+    batching.py      orders side by side, a batch at a time
+    side_by_side.py  adapters side by side: each row of a batch by its own
     prompts.py       the subject put into a prompt
     expand.py        MagicPrompt: a language model goes on writing it (blocklist.py: but not that)
     conditioning.py  prompts of any length, with weights, into what the denoiser reads
@@ -25,12 +30,17 @@
 
     exporting/       an avatar for other programs
 
-    inference.py     model_fn, input_fn, predict_fn, output_fn as SageMaker's images call them
+    inference.py     model_fn, input_fn, predict_fn, output_fn, as SageMaker has them
+    answers.py, media.py   what was drawn, as it is sent; the types that an answer has
     aws_image.py, code/   for AWS's Hugging Face image, where no exception may leave a handler
     statuses.py      what an error is to a client
-    server.py        python -m inference_entrypoint.server: the same handlers behind HTTP
-    app.py, worker.py, unused.py   its routes, its queue, what it does without
+
+    server.py        python -m inference_entrypoint.server: a process that speaks HTTP
+    app.py, events.py, refusals.py   its routes, its streams, its errors
     protocol.py, bodies.py   HTTP with clocks and bounds, against slow and hostile clients
+    engine.py        its queue, and the process that draws, started again if it dies
+    drawer.py, channel.py, unused.py   that process, what the two say, what it does without
+    metrics.py, logs.py   what is counted, and what is logged
     openapi.py       what its routes take and answer, as a schema
 
 Of `lensa` this package imports `lensa.contract` and `lensa.errors` only, and never

@@ -44,13 +44,14 @@ TOKEN = {"security": [{}, {"token": []}]}  # asked for only where the server was
 ERRORS = {
     400: "The request is wrong; the message names every field and what to change.",
     401: "The server wants its token.",
+    403: "A page of another site asks.",
     408: "The request did not arrive in time.",
     413: "The body, or what was asked for, is larger than what can be carried.",
     415: "The body is not JSON, or it is compressed.",
     500: "It cannot be answered, and that is the server's fault; its log has the request's id.",
     503: "Busy, still loading, or shutting down: come back after as many seconds as it says.",
 }
-AT_ANY_PATH = (400, 408, 413, 500, 503)  # HTTP itself went wrong, or the server is too busy for it
+AT_ANY_PATH = (400, 403, 408, 413, 500, 503)  # HTTP itself went wrong, or the server is too busy for it
 
 
 def openapi() -> Schema:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 _KINDS = {
     400: "BadRequest",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
     408: "Timeout",
