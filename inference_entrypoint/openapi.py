@@ -51,7 +51,14 @@ ERRORS = {
     500: "It cannot be answered, and that is the server's fault; its log has the request's id.",
     503: "Busy, still loading, or shutting down: come back after as many seconds as it says.",
 }
-AT_ANY_PATH = (400, 403, 408, 413, 500, 503)  # HTTP itself went wrong, or the server is too busy for it
+AT_ANY_PATH = (
+    400,
+    403,
+    408,
+    413,
+    500,
+    503,
+)  # HTTP itself went wrong, or the server is too busy for it
 
 
 def openapi() -> Schema:

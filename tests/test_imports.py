@@ -114,14 +114,15 @@ def test_entrypoints_know_only_the_contract(package: str) -> None:
 
 
 def test_there_are_no_circles() -> None:
+    modules = all_modules()
     graph = {
         name: {
             other
             for imported in imports(path)
-            for other in all_modules()
+            for other in modules
             if (imported == other or imported.rpartition(".")[0] == other) and other != name
         }
-        for name, path in all_modules().items()
+        for name, path in modules.items()
         if name != "lensa"
     }
     done: set[str] = set()

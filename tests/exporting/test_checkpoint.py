@@ -42,7 +42,16 @@ def test_every_tensor_of_sd15_has_the_name_and_shape_on_record() -> None:
     assert found == recorded_checkpoint()
 
 
-@pytest.mark.parametrize("recipe", [{"lora_alpha": 8}, {"method": "full"}], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"lora_alpha": 8},
+        {"lora_targets": "all"},
+        {"dora": True, "lora_targets": "all"},
+        {"method": "full"},
+    ],
+    ids=["lora", "lora of all layers", "dora of all layers", "full"],
+)
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1), ("fp16", 3)])
 def test_it_draws_what_the_avatar_draws(
     tmp_path: Path,

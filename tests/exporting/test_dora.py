@@ -20,7 +20,7 @@ NAME = "default"  # peft's
 def with_dora(rank: int = 4, alpha: int = 8) -> StableDiffusionPipeline:
     """Return a pipeline whose UNet carries a DoRA adapter of random numbers."""
     pipeline = fresh_micro()
-    targets = list(family_of(pipeline).lora_targets["unet"])
+    targets = list(family_of(pipeline).lora_targets["attention"]["unet"])
     pipeline.unet.add_adapter(
         LoraConfig(r=rank, lora_alpha=alpha, use_dora=True, target_modules=targets)
     )

@@ -27,28 +27,37 @@ def exported(folder: Path, precision: ExportPrecision = "fp32") -> Path:
     return target
 
 
-def test_every_layer_has_the_name_and_place_on_record() -> None:
-    recipe = config(train_text_encoder=True, lora_rank=4, lora_alpha=8)
+# Attention has eight layers in each of the UNet's sixteen blocks and four in each of the text
+# encoder's twelve; the other layers of these blocks are four more and two.
+@pytest.mark.parametrize(
+    ("targets", "count"),
+    [("attention", 16 * 8 + 12 * 4), ("transformer", 16 * 12 + 12 * 6)],
+)
+def test_every_layer_has_the_name_and_place_on_record(targets: str, count: int) -> None:
+    recipe = config(train_text_encoder=True, lora_rank=4, lora_alpha=8, lora_targets=targets)
     shapes = expected_shapes(skeleton(), recipe)
     made = kohya_tensors({name: torch.empty(shape) for name, shape in shapes.items()}, recipe)
     places, weights = recorded_lora(), recorded_checkpoint()
     layers = {name.split(".")[0] for name in made}
-    assert len(layers) == 16 * 8 + 12 * 4  # attention, of the UNet and of the text encoder
+    assert len(layers) == count
     assert {name.split(".", 1)[1] for name in made} == {
         *("lora_down.weight", "lora_up.weight", "alpha")
     }
     for layer in layers:
-        rows, columns = weights[places[layer] + ".weight"]
-        assert made[f"{layer}.lora_down.weight"].shape == (4, columns)
-        assert made[f"{layer}.lora_up.weight"].shape == (rows, 4)
+        rows, columns, *point = weights[places[layer] + ".weight"]  # of a convolution 1, 1
+        assert made[f"{layer}.lora_down.weight"].shape == (4, columns, *point)
+        assert made[f"{layer}.lora_up.weight"].shape == (rows, 4, *point)
         assert made[f"{layer}.alpha"] == 8
 
 
+@pytest.mark.parametrize("targets", ["attention", "all"])
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1), ("fp16", 3)])
 def test_diffusers_draws_the_same_with_it(
-    tmp_path: Path, precision: ExportPrecision, most: int
+    tmp_path: Path, precision: ExportPrecision, most: int, targets: str
 ) -> None:
-    folder, wanted = made(tmp_path, train_text_encoder=True, lora_rank=4, lora_alpha=8)
+    folder, wanted = made(
+        tmp_path, train_text_encoder=True, lora_rank=4, lora_alpha=8, lora_targets=targets
+    )
     file = exported(folder, precision)
     pipeline = fresh_micro()
     before = draw(pipeline).images[0]
