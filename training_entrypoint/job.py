@@ -103,6 +103,8 @@ def _run(
         vae,
         photos,
         config.resolution,
+        crops=config.crops,
+        seed=config.seed,
         flip=config.flip,
         masked=config.masked_loss,
         check=stop.check,
