@@ -113,7 +113,9 @@ def applied(pipeline: DiffusionPipeline, scales: Mapping[str, float]) -> Iterato
 
     They are summed in the order of their names, so that the sum does not depend on who came first.
     A scale of a DoRA is of its low-rank part, as peft has it: the norms that it learned stay in
-    force, at any scale but 0. Raises NotFoundError if one of them is not in the pipeline.
+    force, at any scale but 0, and scale what adapters before it have added too.
+
+    Raises NotFoundError if one of them is not in the pipeline.
     """
     layers = _all_adapted(pipeline)
     known = {name for layer in layers for name in layer.scaling}

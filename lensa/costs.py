@@ -67,7 +67,7 @@ def forecast(
     training = passes * _TRAINING_STEP.get(family, _OTHER) * scale
     if config.train_text_encoder:
         training *= 1.25
-    if config.gradient_checkpointing:
+    if config.gradient_checkpointing or config.memory == "lean":
         training *= 1.3
     sampling = _SAMPLING_STEP.get(family, _OTHER / 7) * scale
     rounds = 2 + (config.steps // config.validation_every if config.validation_every else 0)

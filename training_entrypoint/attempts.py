@@ -19,7 +19,7 @@ from lensa.contract import TrainingConfig
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
-from training_entrypoint.hardware import DTYPES, device
+from training_entrypoint.hardware import DTYPES, device, gpu_memory
 from training_entrypoint.loss import Data
 from training_entrypoint.memory import Plan, Resting, choose
 from training_entrypoint.prompts import Conditioning
@@ -43,6 +43,11 @@ class Model:
         gc.collect()
         torch.cuda.empty_cache()
         self.pipeline = self._load()
+
+    def take(self) -> Any:
+        """Return the pipeline to someone who will drop it."""
+        pipeline, self.pipeline = self.pipeline, None
+        return pipeline
 
 
 def learn(
@@ -101,7 +106,9 @@ def learn(
             return trainable, steps
 
         try:
-            return once()
+            learned = once()
+            accelerator.free_memory()  # the optimiser's moments
+            return learned
         except (Diverged, RuntimeError, MemoryError) as error:
             decisions = decisions.after(error, plan, report)
         decisions.write(folder, config)
@@ -112,7 +119,7 @@ def learn(
 def _decide_memory(
     decisions: Decisions, config: TrainingConfig, pipeline: Any, precision: str, report: Report
 ) -> Decisions:
-    kind, why = choose(config, pipeline, precision)
+    kind, why = choose(config, pipeline, precision, gpu_memory())
     if why:
         report.notice(why)
     return replace(decisions, memory=kind)

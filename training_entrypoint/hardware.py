@@ -17,6 +17,13 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def gpu_memory() -> float | None:
+    """Return the bytes of the GPU's memory; None without a GPU."""
+    if not torch.cuda.is_available():
+        return None
+    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+
+
 def precision(config: TrainingConfig) -> str:
     """Return fp32, fp16 or bf16; ConfigError for what this machine cannot do."""
     gpu = torch.cuda.is_available()

@@ -92,7 +92,8 @@ def _run(
         with stop.at_once(), deadline.measuring("loading"):
             return load_base(config.base, device=device(), dtype=DTYPES[chosen], override=base)
 
-    revision = base_revision(config.base, override=base)
+    with stop.at_once():
+        revision = base_revision(config.base, override=base)
     model = Model(load)
     prior = None
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
@@ -109,6 +110,7 @@ def _run(
         masked=config.masked_loss,
         check=stop.check,
     )
+    del vae  # of a base that may be loaded anew
     trainable, steps = learn(
         model,
         Data(instance, prior),
@@ -131,7 +133,7 @@ def _run(
         precision=chosen,
         steps=steps,
     )
-    export(model.pipeline, trainable, layout, manifest, base, stop)
+    export(model.take(), trainable, layout, manifest, base, stop)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)

@@ -47,6 +47,7 @@ def dreambooth_loss(
     start, count = draw * config.batch_size, config.batch_size
     picks = shuffled(config.seed, "instance", len(data.instance), start, count)
     latents = data.instance.sample(picks, random)
+    prior_picks: list[int] = []
     if data.prior is not None:
         prior_picks = shuffled(config.seed, "prior", len(data.prior), start, count)
         latents = torch.cat([latents, data.prior.sample(prior_picks, random)])
@@ -57,14 +58,12 @@ def dreambooth_loss(
     if config.noise_offset:  # drawn last: without it all other numbers stay what they were
         shifts = torch.randn(len(latents), latents.shape[1], 1, 1, generator=random)
         noise = noise + config.noise_offset * shifts.to(noise.device)
-    weights = data.instance.weights(picks, config.unmasked_weight)
     if part != (0, 1):
         first, last = part[0] * count // part[1], (part[0] + 1) * count // part[1]
         rows = [*range(first, last)]
         rows += [count + row for row in rows if data.prior is not None]
         latents, noise, timesteps = latents[rows], noise[rows], timesteps[rows]
-        weights = None if weights is None else weights[first:last]
-        count = last - first
+        picks, prior_picks, count = picks[first:last], prior_picks[first:last], last - first
     noisy = schedule.add_noise(latents, noise, timesteps)
     velocity = schedule.config.prediction_type == "v_prediction"
     target = schedule.get_velocity(latents, noise, timesteps) if velocity else noise
@@ -75,7 +74,9 @@ def dreambooth_loss(
         # The root of the weight on both sides is the weight on their squared difference.
         root = min_snr_weights(schedule, timesteps, config.min_snr_gamma).sqrt()
         predicted, target = predicted * root, target * root
-    loss = _masked_mse(predicted[:count], target[:count], weights)
+    loss = _masked_mse(
+        predicted[:count], target[:count], data.instance.weights(picks, config.unmasked_weight)
+    )
     if data.prior is not None:
         loss = loss + config.prior_loss_weight * F.mse_loss(predicted[count:], target[count:])
     return loss * (count / config.batch_size)

@@ -21,9 +21,10 @@ GB = 1e9
 # What a parameter that is trained takes beside its fp32 value and gradient, in bytes.
 _OF_THE_OPTIMIZER = {"adamw": 8, "adamw8bit": 2, "prodigy": 16}
 
-# Bytes that are kept for the way back, a latent pixel and image of the batch in half precision:
-# counted with benchmarks/training_memory.py on a UNet of SD 1.x's size; see docs/training.md.
-_KEPT, _KEPT_CHECKPOINTED = 1_200_000, 120_000
+# Bytes that autograd keeps for the way back, by latent pixel and image of a batch, in mixed
+# precision: counted by benchmarks/training_memory.py on a UNet of SD 1.x's size.
+_KEPT, _MORE_FOR_DORA, _MORE_FOR_ALL_LAYERS = 300_000, 120_000, 80_000
+_KEPT_CHECKPOINTED = 100_000  # with that of the one block that is computed again
 _RESERVE = 1.5 * GB  # CUDA's own, the libraries' work space, and what fragments leave unused
 
 Kind = Literal["normal", "lean"]
@@ -63,26 +64,26 @@ def make_plan(config: TrainingConfig, kind: Kind, *, gpu: bool) -> Plan:
     return Plan(config.model_copy(update=changes), offload=True)
 
 
-def choose(config: TrainingConfig, pipeline: Any, precision: str) -> tuple[Kind, str]:
-    """Return what `memory` comes to here, and a sentence about it if the GPU decided."""
-    import torch
-
+def choose(
+    config: TrainingConfig, pipeline: Any, precision: str, there: float | None
+) -> tuple[Kind, str]:
+    """Return what `memory` comes to on a GPU of so many bytes (None: there is no GPU), and a
+    sentence about it if the GPU decided."""
     if config.memory != "auto":
         return config.memory, ""
-    if not torch.cuda.is_available():
+    if there is None:
         return "normal", ""
-    there = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    needed = estimate(make_plan(config, "normal", gpu=True).config, pipeline, precision)
+    needed = estimate(config, pipeline, precision)
     kind: Kind = "normal" if needed <= there else "lean"
     return kind, (
-        f"memory: {kind}, as about {needed / GB:.1f} GB are needed for a normal training and the "
-        f"GPU has {there / GB:.1f} GB"
+        f"memory: {kind}, as a normal training needs about {needed / GB:.1f} GB "
+        f"and the GPU has {there / GB:.1f} GB"
     )
 
 
 def estimate(config: TrainingConfig, pipeline: Any, precision: str) -> float:
     """Return the bytes of GPU memory that a training takes at its peak, by its parameters and the
-    size of its images; an estimate, within a third."""
+    size of its images: an estimate, which no GPU has confirmed."""
     from inference_entrypoint.families import family_of
 
     family = family_of(pipeline)
@@ -101,7 +102,10 @@ def estimate(config: TrainingConfig, pipeline: Any, precision: str) -> float:
         total += of_each * lora_size(config, pipeline)
     rows = config.batch_size * (2 if config.prior_preservation else 1)
     pixels = (config.resolution // 8) ** 2
-    kept = _KEPT_CHECKPOINTED if config.gradient_checkpointing else _KEPT
+    kept = _KEPT + _MORE_FOR_DORA * config.dora
+    kept += _MORE_FOR_ALL_LAYERS * (config.lora_targets == "all")
+    if config.gradient_checkpointing:
+        kept = _KEPT_CHECKPOINTED
     return total + rows * pixels * kept * half / 2
 
 

@@ -131,15 +131,6 @@ class TrainingConfig(Contract):
             field = "dora" if self.dora else "lora_targets"
             raise ValueError(f"{field} is of a LoRA, and method is 'full': set method to 'lora'.")
 
-    def identity(self) -> dict[str, Any]:
-        """Return what a job's name is made of. Fields that came after the first version count only
-        where they are set: a training of before keeps its name, and finds its job again."""
-        return {
-            name: value
-            for name, value in self.model_dump(mode="json").items()
-            if name in _OF_THE_FIRST_VERSION or value != type(self).model_fields[name].default
-        }
-
     @property
     def subject(self) -> str:
         """The words that stand for the subject in a prompt, e.g. "ohwx person"."""
@@ -149,13 +140,28 @@ class TrainingConfig(Contract):
         """Put the subject and the class noun into a prompt template."""
         return prompt.replace("{subject}", self.subject).replace("{class_noun}", self.class_noun)
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the name of a job is made of, as JSON.
 
-_FIRST_VERSION = """
-    subject_id kind token class_noun instance_prompt class_prompt
-    base method lora_rank lora_alpha train_text_encoder text_encoder_learning_rate
-    resolution steps learning_rate batch_size gradient_accumulation gradient_checkpointing
-    max_grad_norm optimizer weight_decay warmup_steps precision masked_loss unmasked_weight flip
-    seed prior_preservation prior_loss_weight class_images class_image_steps class_image_guidance
-    validation_prompts validation_every checkpoint_every checkpoints_kept tracker project
+        A field that came later is part of it only where it is set: the same call is still the same
+        job after an upgrade.
+        """
+        dump = self.model_dump(mode="json")
+        return {
+            name: dump[name]
+            for name, field in TrainingConfig.model_fields.items()
+            if name in _FIRST_FIELDS
+            or getattr(self, name) != field.get_default(call_default_factory=True)
+        }
+
+
+# The fields that every job's name was made of when names were first made.
+_OF_FIRST = """
+    subject_id kind token class_noun instance_prompt class_prompt base method lora_rank lora_alpha
+    train_text_encoder text_encoder_learning_rate resolution steps learning_rate batch_size
+    gradient_accumulation gradient_checkpointing max_grad_norm optimizer weight_decay warmup_steps
+    precision masked_loss unmasked_weight flip seed prior_preservation prior_loss_weight
+    class_images class_image_steps class_image_guidance validation_prompts validation_every
+    checkpoint_every checkpoints_kept tracker project
 """
-_OF_THE_FIRST_VERSION = frozenset(_FIRST_VERSION.split())
+_FIRST_FIELDS = frozenset(_OF_FIRST.split())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import time
+import sys
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
 
 from training.running import Job
 
@@ -15,11 +18,45 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["training_entrypoint.job", "inference_entrypoint.micro"])
 
 
-def _main(root: str, log: str, prepare: Callable[[], None] | None) -> None:
+@dataclass(frozen=True)
+class Interruption:
+    """A signal that the process gets so many seconds after it has reported a step.
+
+    It sends it to itself: from outside, a busy machine would be late.
+    """
+
+    step: int
+    signal: int
+    delay: float = 0.0
+
+
+class _Listening:
+    """A process's stdout, which waits for a step to be told."""
+
+    def __init__(self, out: TextIO, interruption: Interruption) -> None:
+        self._out, self._interruption, self._done = out, interruption, False
+
+    def write(self, text: str) -> int:
+        if not self._done and text.startswith('{"event":"progress","stage":"training"'):
+            self._done = json.loads(text)["step"] >= self._interruption.step
+            if self._done:
+                arguments = (os.getpid(), self._interruption.signal)
+                threading.Timer(self._interruption.delay, os.kill, arguments).start()
+        return self._out.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+
+def _main(
+    root: str, log: str, interruption: Interruption | None, prepare: Callable[[], None] | None
+) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
     os.environ["SAGEMAKER_BASE_DIR"] = root
+    if interruption is not None:
+        sys.stdout = _Listening(sys.stdout, interruption)  # type: ignore[assignment]
     if prepare is not None:
         prepare()
     from training_entrypoint.__main__ import main
@@ -27,43 +64,24 @@ def _main(root: str, log: str, prepare: Callable[[], None] | None) -> None:
     os._exit(main())
 
 
-class Process:
-    """`python -m training_entrypoint` on a job's folder. `prepare` is called in it first."""
+def run_process(
+    job: Job,
+    interruption: Interruption | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> int:
+    """Run `python -m training_entrypoint` on a job's folder, and return its exit status.
 
-    def __init__(self, job: Job, prepare: Callable[[], None] | None = None) -> None:
-        self.log = job.layout.root / "log.txt"
-        self._seen = len(self.events()) if self.log.exists() else 0
-        job.layout.config.parent.mkdir(parents=True, exist_ok=True)
-        job.layout.config.write_text(job.config.model_dump_json())
-        self._process = CONTEXT.Process(
-            target=_main, args=(str(job.layout.root), str(self.log), prepare)
-        )
-        self._process.start()
-
-    def events(self) -> list[dict[str, object]]:
-        """What was said so far, in all starts."""
-        text = self.log.read_text() if self.log.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.splitlines() if line.startswith('{"event"')]
-
-    def interrupt(self, at: int, signal: int) -> int:
-        """Send a signal once the job is at a step, or has ended before; return the exit status."""
-        while self._process.is_alive() and self.step() < at:
-            time.sleep(0.002)
-        if self._process.is_alive():
-            os.kill(self._process.pid or 0, signal)
-        return self.wait()
-
-    def step(self) -> int:
-        """The step that this start has come to."""
-        steps = [
-            event["step"]
-            for event in self.events()[self._seen :]
-            if event["event"] == "progress" and event["stage"] == "training"
-        ]
-        return max((step for step in steps if isinstance(step, int)), default=0)
-
-    def wait(self) -> int:
-        self._process.join(120)
-        assert self._process.exitcode is not None, "it hangs"
-        return self._process.exitcode
+    `prepare` is called in the process first. What it says is added to the job's lines.
+    """
+    log = job.layout.root / "log.txt"
+    job.layout.config.parent.mkdir(parents=True, exist_ok=True)
+    job.layout.config.write_text(job.config.model_dump_json())
+    process = CONTEXT.Process(
+        target=_main, args=(str(job.layout.root), str(log), interruption, prepare)
+    )
+    process.start()
+    process.join(200)
+    assert process.exitcode is not None, "it hangs"
+    lines = log.read_text().splitlines()
+    job.lines[:] = [line for line in lines if line.startswith('{"event"') and line.endswith("}")]
+    return process.exitcode

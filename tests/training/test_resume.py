@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from training.processes import Interruption, run_process
 from training.running import Job, make_job, reached
 
+from inference_entrypoint.micro import build_micro
+from lensa.bases import resolve_base
 from lensa.errors import ConfigError
 from training_entrypoint import checkpoints
 from training_entrypoint.stopping import Stopped
@@ -97,3 +103,79 @@ def test_a_stop_while_class_images_are_drawn_keeps_those_that_are(tmp_path: Path
     job.stop_when = None
     job.run()
     assert all(path.stat().st_mtime_ns == time for path, time in drawn.items())
+
+
+def test_a_damaged_checkpoint_is_said_and_the_job_goes_on_from_the_one_before(
+    tmp_path: Path,
+) -> None:
+    straight = make_job(tmp_path / "straight", steps=4, checkpoint_every=1)
+    straight.run()
+    for name in ("trained.safetensors", "optimization.pt", "state.json"):
+        job = make_job(tmp_path / name, steps=4, checkpoint_every=1)
+        job.stop_when = reached(3)
+        with pytest.raises(Stopped):
+            job.run()
+        (job.layout.checkpoints / "step-000003" / name).write_bytes(b"{}")
+        job.stop_when = None
+        job.run()
+        said = [event["message"] for event in job.events("notice")]
+        assert said == [
+            "the checkpoint step-000003 is damaged or incomplete: the one before it is used.",
+            "resumed from the checkpoint at step 2",
+        ]
+        assert same(straight, job)
+
+
+def test_a_checkpoint_from_before_a_field_was_known_is_still_good(tmp_path: Path) -> None:
+    job = make_job(tmp_path, steps=4)
+    job.stop_when = reached(2)
+    with pytest.raises(Stopped):
+        job.run()
+    state = job.layout.checkpoints / "step-000002" / "state.json"
+    told = json.loads(state.read_text())
+    del told["config"]["noise_offset"], told["config"]["memory"]
+    state.write_text(json.dumps(told))
+    job.stop_when = None
+    assert job.run() == 4
+    assert job.events("notice")[-1]["message"] == "resumed from the checkpoint at step 2"
+
+
+def test_a_base_with_dropout_resumes_to_the_same_bits_too(tmp_path: Path) -> None:
+    build_micro().save_pretrained(tmp_path / "base")
+    settings = tmp_path / "base" / "text_encoder" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"attention_dropout": 0.3}))
+    fields: dict[str, Any] = {
+        "base": resolve_base(str(tmp_path / "base")),
+        "train_text_encoder": True,
+        "validation_prompts": (),
+    }
+    straight, broken = (make_job(tmp_path / name, **fields) for name in ("straight", "broken"))
+    straight.run()
+    broken.stop_when = reached(2)
+    with pytest.raises(Stopped):
+        broken.run()
+    broken.stop_when = None
+    torch.manual_seed(1234)  # another process has other numbers
+    broken.run()
+    assert same(straight, broken)
+
+
+def no_large_files() -> None:
+    """From here a file that grows beyond 100 kB is refused, as it is on a disk that is full."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"method": "full", "checkpoint_every": 2, "validation_prompts": ()}
+    straight, job = (make_job(tmp_path / name, **fields) for name in ("straight", "full"))
+    straight.run()
+    assert run_process(job, Interruption(3, signal.SIGTERM)) == 143
+    before = sorted(path.name for path in job.layout.checkpoints.glob("step-*"))
+    assert before
+    assert run_process(job, prepare=no_large_files) == 2
+    assert "the disk is full. Free some space" in job.layout.failure.read_text()
+    assert sorted(path.name for path in job.layout.checkpoints.glob("step-*")) == before
+    assert not list(job.layout.checkpoints.glob(".*"))
+    assert run_process(job) == 0
+    assert same(straight, job)
