@@ -382,7 +382,7 @@ def main() -> None:
     parser.add_argument("--diffusers", type=Path, required=True, metavar="CHECKOUT")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--bf16-pairs", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--methods", nargs="+", choices=tuple(SCRIPTS), default=tuple(SCRIPTS))
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--work", type=Path, help="keeps models and logs; else a temporary folder")
