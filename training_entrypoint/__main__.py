@@ -37,8 +37,10 @@ def main(started: float | None = None) -> int:
             raise ConfigError(f"there is no training configuration at {layout.config}.")
         config = TrainingConfig.model_validate_json(layout.config.read_bytes())
         with stop.at_once():  # late: a bad configuration is told in a second
+            from training_entrypoint.hardware import keep_freed_memory
             from training_entrypoint.job import job_id, run
 
+        keep_freed_memory()
         deadline = Deadline.of_environment(layout.checkpoints, job_id(config), started)
         steps = run(config, layout, report, stop, deadline)
     except Stopped as stopped:

@@ -112,6 +112,8 @@ def _run(
         vae,
         photos.files,
         config.resolution,
+        crops=config.crops,
+        seed=config.seed,
         flip=config.flip,
         masked=config.masked_loss,
         check=stop.check,

@@ -30,7 +30,8 @@ def make_optimizer(config: TrainingConfig, trainable: Trainable) -> torch.optim.
             group["lr"] = group["base_lr"] = 1.0  # a factor of the rate that it finds
         with redirect_stdout(io.StringIO()):  # it prints a line, and stdout is for events
             return Prodigy(groups, **options, use_bias_correction=True, safeguard_warmup=True)
-    return torch.optim.AdamW(groups, **options)
+    # Fused: one pass over the memory in place of a dozen, and no wait for the GPU.
+    return torch.optim.AdamW(groups, **options, fused=True)
 
 
 def set_learning_rate(

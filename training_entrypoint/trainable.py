@@ -12,6 +12,7 @@ from torch import nn
 
 from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
+from training_entrypoint.onednn import by_onednn
 
 ADAPTER = "default"
 
@@ -44,6 +45,9 @@ class Trainable:
             parts["unet"].enable_gradient_checkpointing()
             if config.train_text_encoder:
                 parts["text_encoder"].gradient_checkpointing_enable()
+        if pipeline.device.type == "cpu":
+            for module in self.modules.values():
+                by_onednn(module)
 
     def _add_lora(self, module: Any, targets: tuple[str, ...], index: int) -> None:
         config = self.config

@@ -83,6 +83,7 @@ class TrainingConfig(Contract):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None  # None: the last weights count
     masked_loss: bool = False  # of the photos, by the masks that are their alpha channels
     unmasked_weight: Annotated[float, Field(ge=0, le=1)] = 0.1  # of what is not the subject
+    crops: Annotated[int, Field(ge=1, le=16)] = 1  # a photo's: all of it, then random parts of it
     flip: bool = False  # mirrored photos: more variety, at the price of a parting on both sides
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

@@ -16,7 +16,7 @@ from training.running import Job, make_job, tiny_config
 from inference_entrypoint.bases import load_base
 from lensa.contract import BASES
 from lensa.errors import PhotosError
-from training_entrypoint.images import Latents, encode, read_mask
+from training_entrypoint.images import Latents, encode, mask_of, read_photo
 from training_entrypoint.loss import Data, dreambooth_loss
 
 
@@ -124,7 +124,7 @@ def test_masks_are_read_at_the_size_of_the_latents_and_mirrored_with_the_photos(
 
 def test_a_photo_without_a_mask_counts_whole(tmp_path: Path) -> None:
     write_photos(tmp_path, 1, side=32)
-    assert bool((read_mask(tmp_path / "0.png", 32) == 1).all())
+    assert bool((mask_of(read_photo(tmp_path / "0.png"), 32) == 1).all())
 
 
 @pytest.fixture
