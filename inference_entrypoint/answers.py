@@ -62,7 +62,7 @@ def encoded(
     )
 
 
-def written(response: GenerationResponse, accept: str, most: int = MAX_ANSWER) -> str | bytes:
+def written(response: GenerationResponse, accept: str, most: int = MAX_ANSWER) -> bytes:
     """Return an answer as JSON, or its image itself if `accept` names a format; `most` bytes.
 
     Raises ConfigError as `negotiate` does, TooMuchError if it is longer even as WebP.
@@ -70,9 +70,10 @@ def written(response: GenerationResponse, accept: str, most: int = MAX_ANSWER) -
     wanted = negotiate(response.request, accept)
     if wanted is not None:
         return _file(response.images[0], wanted, most)
-    text = response.model_dump_json()
+    text = response.model_dump_json().encode()
     if len(text) > most:
-        before, text = len(text), _smaller(response, len(text), most).model_dump_json()
+        before = len(text)
+        text = _smaller(response, before, most).model_dump_json().encode()
         if len(text) > most:
             size = f"{response.request.width} x {response.request.height}"
             raise TooMuchError(

@@ -13,8 +13,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,17 +25,20 @@ from starlette.routing import Route
 
 from inference_entrypoint.bodies import Bodies
 from inference_entrypoint.channel import Answered, Begun, Drawn, Refused, Step
-from inference_entrypoint.engine import Engine, QueueFull, Ticket
+from inference_entrypoint.engine import Engine, Ticket
 from inference_entrypoint.engine import Event as EngineEvent
-from inference_entrypoint.events import EventStream, error_event
+from inference_entrypoint.events import EventStream, Told, error_event
 from inference_entrypoint.media import JSON, media_type, negotiate, wants_events
 from inference_entrypoint.metrics import Metrics
 from inference_entrypoint.openapi import openapi
-from inference_entrypoint.refusals import refusal
-from inference_entrypoint.statuses import status_of
+from inference_entrypoint.refusals import error_response
+from inference_entrypoint.statuses import Busy, refusal
 from lensa.contract import GenerationRequest
-from lensa.errors import LensaError
+from lensa.errors import ConfigError
 
+# Reading millions of entries would hold up everybody. Two prompts have 20,000 commas at most, and
+# base64 has none.
+MAX_COMMAS = 50_000
 _DEADLINE = "x-lensa-deadline"  # of a request: seconds, if it has fewer than the server gives it
 _IDENTITY = re.compile(r"[\w.:=-]{1,64}", re.ASCII)
 _PATHS = "There are GET /ping, /metrics and /openapi.json, and POST /invocations."
@@ -59,9 +63,10 @@ def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
 
     async def ping(request: Request) -> Response:
         if engine.state == "failed":
-            return refusal(500, engine.failure[1], engine.failure[0])
+            return error_response(500, engine.failure[1], engine.failure[0])
         if engine.state == "loading":
-            return JSONResponse({"status": "loading"}, 503, headers={"Retry-After": "1"})
+            headers = {"Retry-After": str(engine.loading_for)}
+            return JSONResponse({"status": "loading"}, 503, headers=headers)
         return JSONResponse({"status": "ready", "avatar": engine.name})
 
     async def invocations(request: Request) -> Response:
@@ -72,8 +77,10 @@ def make_app(engine: Engine, metrics: Metrics, terms: Terms) -> Starlette:
         _check_token(request, terms)
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
+    description = openapi()
+
     async def schema(request: Request) -> Response:
-        return JSONResponse(openapi())
+        return JSONResponse(description)
 
     async def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -118,24 +125,28 @@ def _told(handler: Handler, metrics: Metrics, terms: Terms) -> Handler:
             response = Response(status_code=499)
         except HTTPException as error:
             kind = error.kind if isinstance(error, _Refusal) else None
-            response = refusal(
+            response = error_response(
                 error.status_code, error.detail, kind, headers=dict(error.headers or {})
             )
-        except LensaError as error:
-            response = refusal(status_of(error), str(error), type(error).__name__)
         except Exception as error:
-            log.exception("a request failed", extra={"request": identity})
-            words = f"something went wrong that should not; the server's log has it as {identity}."
-            response = refusal(500, words, type(error).__name__)
+            told = refusal(error, identity)
+            if told.status == 500:
+                log.exception("a request failed", extra={"request": identity})
+            headers = {"Retry-After": str(told.retry_after)} if told.retry_after else {}
+            response = error_response(told.status, told.message, told.type, headers)
         response.headers["X-Request-Id"] = identity
-        if request.url.path == "/invocations":
-            seconds, status = time.monotonic() - start, response.status_code
+
+        def note(status: int) -> None:
+            seconds = time.monotonic() - start
             metrics.requests.labels(str(status)).inc()
             metrics.seconds.observe(seconds)
-            log.info(
-                "answered",
-                extra={"request": identity, "status": status, "seconds": round(seconds, 3)},
-            )
+            facts = {"request": identity, "status": status, "seconds": round(seconds, 3)}
+            log.info("answered", extra=facts)
+
+        if isinstance(response, EventStream):
+            response.on_end = note
+        elif request.url.path == "/invocations":
+            note(response.status_code)
         return response
 
     return told
@@ -145,33 +156,33 @@ async def _invoke(engine: Engine, bodies: Bodies, request: Request, terms: Terms
     arrived = time.monotonic()
     body = await bodies.read(request)
     if engine.state == "failed":
-        return refusal(500, engine.failure[1], engine.failure[0])
+        return error_response(500, engine.failure[1], engine.failure[0])
     content_type = request.headers.get("content-type", JSON)
     if media_type(content_type) != JSON or "content-encoding" in request.headers:
         raise HTTPException(415, f"send {JSON}, not compressed.")
     accept = request.headers.get("accept", JSON)
     # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
+    if body.count(b",") > MAX_COMMAS:
+        raise ConfigError("generation: that many entries are in no request.")
     message = GenerationRequest.model_validate_json(body, strict=True)
     events = wants_events(accept)
     format = None if events else negotiate(message, accept)  # refused before anything is drawn
     if format is not None:
         message = message.model_copy(update={"format": format})
     if engine.state == "loading":
-        raise HTTPException(503, "the model is still loading.", {"Retry-After": "1"})
+        raise Busy("the model is still loading.", engine.loading_for)
     identity: str = request.state.identity
     log.debug("asked", extra={"request": identity, "prompt": message.prompt})
     seconds = _seconds(request, terms)
-    try:
-        ticket = engine.submit(
-            message.model_dump_json(),
-            JSON if events else accept,
-            seconds=None if seconds is None else seconds - (time.monotonic() - arrived),
-            events=events,
-        )
-    except QueueFull as full:
-        raise HTTPException(503, str(full), {"Retry-After": str(full.retry_after)}) from None
+    ticket = engine.submit(
+        identity,
+        message.model_dump_json(),
+        JSON if events else accept,
+        seconds=None if seconds is None else seconds - (time.monotonic() - arrived),
+        events=events,
+    )
     if events:
-        return EventStream(_events(ticket), {})
+        return EventStream(_events(ticket))
     answer = await _answer(ticket, request)
     if format is None:
         return Response(answer.body, media_type=JSON)
@@ -198,22 +209,22 @@ async def _answer(ticket: Ticket, request: Request) -> Answered:
         ticket.abandon()  # of no effect on what is done
 
 
-async def _events(ticket: Ticket) -> AsyncIterator[tuple[str, str]]:
+async def _events(ticket: Ticket) -> AsyncGenerator[Told, None]:
     try:
         while True:
             event = await _next(ticket)
             match event:
                 case Begun():
-                    yield "begun", "{}"
+                    yield Told("begun", "{}")
                 case Step():
-                    yield "step", f'{{"done":{event.done},"of":{event.of}}}'
+                    yield Told("step", f'{{"done":{event.done},"of":{event.of}}}')
                 case Drawn():
-                    yield "image", event.image
+                    yield Told("image", event.image)
                 case Answered():
-                    yield "answer", event.body.decode()
+                    yield Told("answer", event.body.decode(), 200)
                     return
                 case Refused():
-                    yield error_event(event.kind, event.message)
+                    yield error_event(event.status, event.kind, event.message)
                     return
     finally:
         ticket.abandon()
@@ -264,10 +275,21 @@ def _check_token(request: Request, terms: Terms) -> None:
 
 
 def _check_host(request: Request, terms: Terms) -> None:
-    """Refuse names that are not ours: a page in a browser here could ask under one of its own
-    (DNS rebinding), and loopback keeps nobody out who is in already."""
+    """Refuse names that are not ours, and pages of others: a browser on this machine shows pages
+    that ask under a name of their own (DNS rebinding), or without caring for the answer, and
+    loopback keeps nobody out who is in already."""
     if terms.hosts is None:
         return
-    name = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
+    name = _host_of(f"//{request.headers.get('host', '')}")
     if name not in terms.hosts:
         raise HTTPException(400, f"this server is not called {name[:80]!r}: ask 127.0.0.1.")
+    origin = request.headers.get("origin")
+    if origin is not None and _host_of(origin) not in terms.hosts:
+        raise HTTPException(403, "a page of another site asks: this server is for this machine.")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -64,7 +64,8 @@ def output_fn(response: GenerationResponse | Refusal, accept: str, context: Any)
     content = _or_refusal(context, inference.output_fn, response, accept)
     if isinstance(content, Refusal):
         return _refuse(content, context)
-    _head(context, 200, JSON if isinstance(content, str) else f"image/{response.request.format}")
+    format = negotiate(response.request, accept)
+    _head(context, 200, JSON if format is None else f"image/{format}")
     return content
 
 

@@ -11,18 +11,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 
-from inference_entrypoint.drawing import Drawing, OnStep
+from inference_entrypoint.drawing import Drawing, OnStep, TimeUp
 from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Order, Result
 
+OnBegin = Callable[[], None]
 # (order, the positions that are new among its images)
 OnImages = Callable[[Order, Sequence[int]], None]
 OnEnd = Callable[[Result | Exception], None]
-
-
-class TimeUp(Exception):
-    """Raised by an order's `on_step`: what is drawn by now is the answer."""
 
 
 class _NobodyWaits(Exception):
@@ -32,9 +30,11 @@ class _NobodyWaits(Exception):
 @dataclass(eq=False)
 class _Place:
     order: Order
+    on_begin: OnBegin
     on_step: OnStep  # (steps done, of): those of all its images together
     on_images: OnImages
     on_end: OnEnd
+    begun: bool = False
     alone: bool = False  # in company, a batch failed
 
     def check(self, *_: int) -> None:
@@ -58,22 +58,18 @@ class Batcher:
         """How many orders are not yet at their end."""
         return len(self._places)
 
-    @property
-    def free(self) -> int:
-        """How many images more one batch would hold."""
-        waiting = sum(len(place.order.waiting) for place in self._places)
-        return max(0, self._batch_size - waiting)
-
     def add(
         self,
         order: Order,
         on_end: OnEnd,
         on_step: OnStep = lambda *_: None,
         on_images: OnImages = lambda *_: None,
+        on_begin: OnBegin = lambda: None,
     ) -> None:
-        """Take an order in. `on_end` hears of its result, or of the exception that ended it, which
-        may be one that `on_step` or `on_images` raised."""
-        self._places.append(_Place(order, on_step, on_images, on_end))
+        """Take an order in. `on_begin` hears that its first batch begins, `on_end` of its result or
+        of the exception that ended it, which may be one that the others raised. `on_step` is called
+        while it waits, too."""
+        self._places.append(_Place(order, on_begin, on_step, on_images, on_end))
 
     @torch.no_grad()
     def advance(self) -> int:
@@ -134,8 +130,14 @@ class Batcher:
         drawing.notes = []
         jobs = [place.order.jobs[position] for place in places for position in shares[place]]
         gone: set[_Place] = set()
+        for place in places:
+            if not place.begun:
+                place.begun = True
+                place.on_begin()
 
         def on_step(done: int, of: int) -> None:
+            for place in [place for place in self._places if place not in shares]:
+                self._try(place, place.check)  # who waits may leave, and its time may be up
             for place in places:
                 if place in gone:
                     continue
@@ -159,15 +161,21 @@ class Batcher:
                 elif place not in gone:
                     self._end(place, error)
             return 0
-        count = len(images)
-        for place in places:
-            positions = shares[place]
-            own, images = images[: len(positions)], images[len(positions) :]
+        left = iter(images)
+        own = {place: [next(left) for _ in shares[place]] for place in places}
+        # Whose images are looked at again comes last: nobody waits for that.
+        for place in sorted(places, key=lambda place: place.order.looks_again):
             if place not in gone:
-                self._try(place, self._keep, place, positions, own, drawing)
-        return count
+                self._try(place, self._keep, place, shares[place], own[place], drawing)
+        return len(images)
 
-    def _keep(self, place: _Place, positions: list[int], images: list, drawing: Drawing) -> None:
+    def _keep(
+        self,
+        place: _Place,
+        positions: Sequence[int],
+        images: Sequence[Image.Image],
+        drawing: Drawing,
+    ) -> None:
         order = place.order
         order.keep(positions, images, drawing, place.check)
         order.notes += drawing.notes

@@ -16,6 +16,7 @@ class Ask:
     """Server: draw this."""
 
     number: int
+    identity: str  # the request's, for the log
     request: str  # a GenerationRequest as JSON
     accept: str  # the answer's media types
     deadline: float | None  # of `time.monotonic`, which all processes of a machine share
@@ -28,6 +29,11 @@ class Leave:
     """Server: nobody waits for this any more."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class Hurry:
+    """Server: whatever is being drawn, its time is up now."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Begun:
-    """A request has left the queue."""
+    """A request's first batch begins."""
 
     number: int
 
@@ -98,7 +104,7 @@ class Refused:
     message: str
 
 
-FromServer = Ask | Leave
+FromServer = Ask | Leave | Hurry
 FromDrawer = Ready | Failed | Begun | Step | Drawn | Batch | Answered | Refused
 
 

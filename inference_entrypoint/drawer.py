@@ -13,7 +13,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -30,16 +30,17 @@ from inference_entrypoint.channel import (
     Failed,
     FromDrawer,
     FromServer,
+    Hurry,
     Leave,
     Ready,
     Refused,
     Step,
 )
 from inference_entrypoint.logs import log_to_stderr
-from inference_entrypoint.statuses import status_of
+from inference_entrypoint.statuses import Busy, refusal, words
 from inference_entrypoint.unused import leave_out
 from lensa.contract import GenerationRequest
-from lensa.errors import LensaError, TooMuchError
+from lensa.errors import ArtifactError, LensaError, TooMuchError
 
 log = logging.getLogger("lensa.drawer")
 
@@ -50,8 +51,18 @@ class Abandoned(Exception):
     """Nobody waits for this request any more."""
 
 
-class TurnTooLate(Exception):
-    """Most of a request's time went by in the queue."""
+class TurnTooLate(Busy):
+    """Most of a request's time went by before its turn came."""
+
+    def __init__(self) -> None:
+        super().__init__("its turn came too late: ask again.", retry_after=5)
+
+
+class Going(Busy):
+    """The server goes, and nothing is drawn yet."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down.", retry_after=5)
 
 
 @dataclass
@@ -61,6 +72,7 @@ class Channel:
     connection: Connection
     asked: queue.SimpleQueue[Ask] = field(default_factory=queue.SimpleQueue)
     left: set[int] = field(default_factory=set)
+    hurry: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(self, message: FromDrawer) -> None:
@@ -75,6 +87,8 @@ class Channel:
                 message: FromServer = self.connection.recv()
                 if isinstance(message, Leave):
                     self.left.add(message.number)
+                elif isinstance(message, Hurry):
+                    self.hurry = True
                 else:
                     self.asked.put(message)
         except (EOFError, OSError):
@@ -91,6 +105,9 @@ class Drawer:
         self._batch_size = batch_size
         self._batcher = Batcher(batch_size, resident=getattr(model, "resident", None))
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        # Drawing waits for encoding where that is slower: what is drawn lies in memory until then.
+        self._room = threading.BoundedSemaphore(2 * batch_size)
+        self._encode_seconds = 0.0  # of an image, lately
 
     def run(self) -> None:
         while True:
@@ -106,47 +123,72 @@ class Drawer:
                 ask = self._channel.asked.get(block=not len(self._batcher))
             except queue.Empty:
                 return
-            if ask.number in self._channel.left:
-                self._channel.left.discard(ask.number)
-                continue
-            self._channel.tell(Begun(ask.number))
             try:
-                self._begin(ask)
+                self._take(ask)
             except Exception as error:
                 self._refuse(ask, error)
 
-    def _begin(self, ask: Ask) -> None:
-        from inference_entrypoint.batching import TimeUp
+    def _take(self, ask: Ask) -> None:
+        from inference_entrypoint.drawing import TimeUp
         from inference_entrypoint.order import Order, Result
 
-        start, told = time.monotonic(), 0
+        start, told, begun = time.monotonic(), 0, False
+        request = GenerationRequest.model_validate_json(ask.request)
+
+        def on_begin() -> None:
+            nonlocal begun
+            begun = True
+            self._channel.tell(Begun(ask.number))
 
         def on_step(done: int, of: int) -> None:
             nonlocal told
             if ask.number in self._channel.left:
                 raise Abandoned
-            if ask.deadline is not None and time.monotonic() > ask.deadline:
+            if self._channel.hurry:
                 raise TimeUp
+            if ask.deadline is not None:
+                encoding = self._encode_seconds * request.count
+                if time.monotonic() > ask.deadline - encoding:
+                    raise TimeUp
             if ask.events and done > told:
                 told = done
                 self._channel.tell(Step(ask.number, done, of))
 
         def on_images(order: Order, positions: Sequence[int]) -> None:
             if ask.events:
-                self._encoding.submit(self._show, ask, order.result(), set(positions))
+                self._later(self._show, ask, order.result(), set(positions))
 
         def on_end(outcome: Result | Exception) -> None:
+            if isinstance(outcome, TimeUp) and self._channel.hurry:
+                outcome = Going()
+            elif isinstance(outcome, TimeUp) and not begun:
+                outcome = TurnTooLate()
             if isinstance(outcome, Exception):
                 self._refuse(ask, outcome)
             else:
-                self._encoding.submit(self._answer, ask, outcome, time.monotonic() - start)
+                self._later(self._answer, ask, outcome, time.monotonic() - start)
 
         # With less than half of its time left it would be begun in vain.
         if ask.deadline is not None and ask.deadline - start < (ask.seconds or 0) / 2:
             raise TurnTooLate
         on_step(0, 0)
-        order = self._model.order(GenerationRequest.model_validate_json(ask.request))
-        self._batcher.add(order, on_end, on_step, on_images)
+        self._batcher.add(self._model.order(request), on_end, on_step, on_images, on_begin)
+
+    def _later(self, act: Callable[..., None], ask: Ask, *arguments: Any) -> None:
+        """Let the encoder do this for a request, whose end it is if that fails."""
+
+        def run() -> None:
+            try:
+                if ask.number in self._channel.left:
+                    raise Abandoned
+                act(ask, *arguments)
+            except Exception as error:
+                self._refuse(ask, error)
+            finally:
+                self._room.release()
+
+        self._room.acquire()
+        self._encoding.submit(run)
 
     def _show(self, ask: Ask, result: Any, positions: set[int]) -> None:
         from inference_entrypoint.answers import encoded
@@ -159,61 +201,68 @@ class Drawer:
     def _answer(self, ask: Ask, result: Any, seconds: float) -> None:
         from inference_entrypoint.answers import respond, written
 
-        try:
-            response = respond(result, self._model, seconds)
-            body = written(response, ask.accept)
-        except Exception as error:
-            self._refuse(ask, error)
-            return
+        start = time.monotonic()
+        response = respond(result, self._model, seconds)
+        body = written(response, ask.accept)
+        self._encode_seconds = (time.monotonic() - start) / len(response.images)
         headers = {"X-Lensa-Seed": str(response.images[0].seed)}
         if any(image.unsafe for image in response.images):
             headers["X-Lensa-Unsafe"] = "true"
         if response.warnings:
             headers["X-Lensa-Warnings"] = quote("; ".join(response.warnings)[:1000], safe=" ,;:'()")
-        content = body.encode() if isinstance(body, str) else body
-        self._channel.tell(Answered(ask.number, content, len(response.images), headers))
+        self._channel.tell(Answered(ask.number, body, len(response.images), headers))
+        self._channel.left.discard(ask.number)
 
     def _refuse(self, ask: Ask, error: Exception) -> None:
+        self._channel.left.discard(ask.number)
         if isinstance(error, Abandoned):
-            self._channel.left.discard(ask.number)
             return
-        status, kind, message = _told(error)
+        status, kind, message = _told(error, ask.identity)
         self._channel.tell(Refused(ask.number, status, kind, message))
         if "CUDA error" in str(error):
             log.critical("the GPU's driver gave up: starting again")
             os._exit(_BROKEN)
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def _told(error: Exception, identity: str) -> tuple[int, str, str]:
     """Return the status, kind and words of what a request ended with."""
     import torch
 
-    from inference_entrypoint.batching import TimeUp
+    from inference_entrypoint.drawing import TimeUp
     from inference_entrypoint.inference import NO_MEMORY, TOO_SLOW
 
-    if isinstance(error, TurnTooLate):
-        return 503, "Busy", "its turn came too late: ask again."
-    if isinstance(error, TimeUp | TooMuchError):
-        words = TOO_SLOW if isinstance(error, TimeUp) else str(error)
-        return 413, TooMuchError.__name__, words
-    if isinstance(error, LensaError):
-        return status_of(error), type(error).__name__, str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, TimeUp):
+        error = TooMuchError(TOO_SLOW)
+    elif isinstance(error, torch.OutOfMemoryError):
         torch.cuda.empty_cache()
-        return 500, LensaError.__name__, NO_MEMORY
-    log.error("a request failed", exc_info=error)
-    return 500, type(error).__name__, "something went wrong that should not; the log says what."
+        error = LensaError(NO_MEMORY)
+    told = refusal(error, identity)
+    if told.status == 500:
+        log.error("a request failed", exc_info=error, extra={"request": identity})
+    return told.status, told.type, told.message
 
 
 def load(folders: Sequence[Path]) -> Any:
-    """Return a model that has drawn an image: being ready means that one can be made."""
+    """Return a model that has drawn an image: being ready means that one can be made.
+
+    Raises as `load_model` does; ArtifactError if not even one of several avatars can be drawn.
+    """
     from inference_entrypoint.inference import load_model
 
     model = load_model(folders)
     # Small, so that a CPU makes it too. No safety checker looks at it: a request may leave it out,
     # and it may not be here.
-    model.generate(GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0, safety=False))
-    return model
+    probe = GenerationRequest(prompt="", steps=1, width=64, height=64, seed=0, safety=False)
+    while True:
+        try:
+            model.generate(probe)
+        except ArtifactError as error:  # one that is damaged must not cost the others
+            if len(getattr(model, "names", list)()) < 2:
+                raise
+            log.error("left out: %s", error)
+            model.remove(model.name)
+        else:
+            return model
 
 
 def main() -> None:
@@ -234,10 +283,7 @@ def main() -> None:
     except BaseException as error:
         if not isinstance(error, LensaError):
             log.exception("loading failed")
-        text = str(error).strip() or type(error).__name__
-        if not isinstance(error, LensaError):
-            text = f"{type(error).__name__}: {text.splitlines()[0][:300]}"
-        channel.tell(Failed(type(error).__name__, text))
+        channel.tell(Failed(type(error).__name__, words(error)))
         os._exit(1)
     channel.tell(Ready(model.name, time.monotonic() - start))
     Drawer(channel, model, options.batch).run()

@@ -23,6 +23,10 @@ from lensa.errors import LensaError
 OnStep = Callable[[int, int], None]  # (steps done, of): over all batches
 
 
+class TimeUp(Exception):
+    """Raised by `on_step`: what is drawn by now is the answer."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One image to draw: its text, where its randomness comes from, and what it is drawn by."""

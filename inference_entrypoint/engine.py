@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import queue
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from inference_entrypoint.channel import (
     Failed,
     FromDrawer,
     FromServer,
+    Hurry,
     Leave,
     Ready,
     Refused,
@@ -35,25 +37,28 @@ from inference_entrypoint.channel import (
     pair,
 )
 from inference_entrypoint.metrics import Metrics
+from inference_entrypoint.statuses import Busy
 
 log = logging.getLogger("lensa.server")
 
 _STARTS = 3  # in a row that may fail before the server gives up
+_TRIES = 2  # of a request that was not begun: it may be what kills
 _DIED = (
     "the process that draws died in the middle of this request, and is being started again: ask "
     "once more."
 )
 
+GOING = "the server is shutting down."
+
 State = Literal["loading", "ready", "failed"]
 Event = Begun | Step | Drawn | Answered | Refused
 
 
-class QueueFull(Exception):
-    """`retry_after` is in seconds."""
+class QueueFull(Busy):
+    """No place is left."""
 
     def __init__(self, capacity: int, retry_after: int) -> None:
-        super().__init__(f"{capacity} requests are waiting already.")
-        self.retry_after = retry_after
+        super().__init__(f"{capacity} requests are waiting already.", retry_after)
 
 
 @dataclass(eq=False)
@@ -64,6 +69,7 @@ class Ticket:
     leave: Callable[[Ticket], None]
     begun: bool = False
     ended: bool = False
+    tries: int = 1
     _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
 
     async def next(self) -> Event:
@@ -108,10 +114,13 @@ class Engine:
         self._failed_starts = 0
         self._closing = False
         self._pace = 1.0  # seconds of a batch, lately
+        self._started = 0.0
+        self._load_seconds: float | None = None  # of the last time that it became ready
+        self._reason = ""  # why it did not, if it said so
 
     def start(self) -> None:
         """Start the process that draws. It tells when it is ready."""
-        self.state = "loading"
+        self.state, self._started = "loading", time.monotonic()
         ours, theirs = pair()
         with theirs:
             self._process = subprocess.Popen(
@@ -148,33 +157,54 @@ class Engine:
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def submit(
-        self, request: str, accept: str, *, seconds: float | None = None, events: bool = False
+        self,
+        identity: str,
+        request: str,
+        accept: str,
+        *,
+        seconds: float | None = None,
+        events: bool = False,
     ) -> Ticket:
-        """Queue a request that is to be answered within some seconds. Raises QueueFull."""
+        """Queue a request that is to be answered within some seconds. Raises Busy."""
+        if self._closing:
+            raise Busy(GOING, retry_after=5)
         waiting = sum(not ticket.begun for ticket in self._open.values())
         idle = waiting == len(self._open)  # then the first of them is about to begin
         if waiting >= self.capacity + idle:
             retry_after = max(1, round(self._pace * waiting / self._batch))
             raise QueueFull(self.capacity, retry_after)
         deadline = None if seconds is None else time.monotonic() + seconds
-        ask = Ask(next(self._numbers), request, accept, deadline, seconds, events)
+        ask = Ask(next(self._numbers), identity, request, accept, deadline, seconds, events)
         ticket = Ticket(ask, self._leave)
         self._open[ask.number] = ticket
         self._to_send.put(ask)
         self._count()
         return ticket
 
-    def end_all(self, message: str) -> None:
-        """Refuse whatever is waiting or being drawn, and start no process again."""
+    def close(self) -> None:
+        """Take no more in, refuse what has not begun, and start no process again."""
         self._closing = True
-        for ticket in list(self._open.values()):
-            ticket.hear(Refused(ticket.ask.number, 503, "Busy", message))
-            ticket.abandon()
+        self._refuse_all([ticket for ticket in self._open.values() if not ticket.begun])
+
+    def hurry(self) -> None:
+        """Let what is being drawn be answered with what is there."""
+        self._to_send.put(Hurry())
+
+    def end(self) -> None:
+        """Refuse whatever is left."""
+        self._refuse_all(list(self._open.values()))
 
     @property
-    def pid(self) -> int | None:
-        """Of the process that draws."""
-        return self._process.pid if self._process is not None else None
+    def loading_for(self) -> int:
+        """The seconds until it is ready, as far as can be known, and at least one."""
+        if self._load_seconds is None:
+            return 1
+        return max(1, math.ceil(self._load_seconds + self._started - time.monotonic()))
+
+    def _refuse_all(self, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            ticket.hear(Refused(ticket.ask.number, 503, "Busy", GOING))
+            ticket.abandon()
 
     def _leave(self, ticket: Ticket) -> None:
         self._close(ticket)
@@ -192,10 +222,14 @@ class Engine:
         match message:
             case Ready():
                 self.state, self.name, self._failed_starts = "ready", message.name, 0
+                self._load_seconds = time.monotonic() - self._started
                 log.info("ready", extra={"avatar": message.name, "seconds": message.seconds})
                 self._metrics.ready.set(1)
-            case Failed():
+            case Failed() if self._load_seconds is None:
                 self._give_up(message.kind, message.message)
+            case Failed():  # it was ready once: what is in the way may pass
+                log.error("loading failed", extra={"reason": message.message})
+                self._reason = f" {message.message}"
             case Batch():
                 self._pace = message.seconds
                 self._metrics.batch_images.observe(message.images)
@@ -223,16 +257,18 @@ class Engine:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         log.error("the process that draws ended", extra={"how": how})
         self._failed_starts += self.state == "loading"
-        for ticket in [ticket for ticket in self._open.values() if ticket.begun]:
-            self._close(ticket)
-            ticket.hear(Refused(ticket.ask.number, 500, "DrawerDied", _DIED))
+        for ticket in list(self._open.values()):
+            if ticket.begun or ticket.tries > _TRIES:
+                self._close(ticket)
+                ticket.hear(Refused(ticket.ask.number, 500, "DrawerDied", _DIED))
         if self._failed_starts >= _STARTS:
             words = f"the process that draws ended {how} while it loaded, {_STARTS} times."
-            self._give_up("EndpointError", words)
+            self._give_up("EndpointError", words + self._reason)
             return
         self._metrics.restarts.inc()
         self.start()
         for ticket in self._open.values():  # in the order in which they came
+            ticket.tries += 1
             self._to_send.put(ticket.ask)
 
     def _give_up(self, kind: str, message: str) -> None:

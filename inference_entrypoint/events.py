@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -23,17 +24,25 @@ from inference_entrypoint.media import EVENTS
 _HEARTBEAT = 5.0  # seconds
 
 
+@dataclass(frozen=True)
+class Told:
+    """One event; `status`: of the last one, what it would have been without events."""
+
+    name: str
+    data: str  # JSON on one line
+    status: int | None = None
+
+
 class EventStream(Response):
     """Events until they end or the client is gone."""
 
     media_type = EVENTS
 
-    def __init__(self, events: AsyncIterator[tuple[str, str]], headers: dict[str, str]) -> None:
-        """`events` are (name, JSON on one line). They are closed in the end, whatever happens."""
-        super().__init__(
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers}
-        )
+    def __init__(self, events: AsyncGenerator[Told, None]) -> None:
+        """`events` are closed in the end, whatever happens."""
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
+        self.on_end: Callable[[int], None] = lambda status: None  # told of the last event's status
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +55,8 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
         gone = asyncio.ensure_future(_until_gone(receive))
-        upcoming: asyncio.Future[tuple[str, str]] | None = None
+        upcoming: asyncio.Future[Told] | None = None
+        status = 499
         try:
             while True:
                 upcoming = upcoming or asyncio.ensure_future(anext(self._events))
@@ -59,18 +69,20 @@ class EventStream(Response):
                     await say(": still here\n\n")
                     continue
                 try:
-                    name, data = upcoming.result()
+                    event = upcoming.result()
                 except StopAsyncIteration:
                     await say("", more=False)
                     return
                 upcoming = None
-                await say(f"event: {name}\ndata: {data}\n\n")
+                status = event.status or status
+                await say(f"event: {event.name}\ndata: {event.data}\n\n")
         finally:
             gone.cancel()
             if upcoming is not None:
                 upcoming.cancel()
                 await asyncio.wait({upcoming})
-            await self._events.aclose()  # type: ignore[attr-defined]
+            await self._events.aclose()
+            self.on_end(status)
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -78,5 +90,5 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def error_event(kind: str, message: str) -> tuple[str, str]:
-    return "error", json.dumps({"error": {"type": kind, "message": message}})
+def error_event(status: int, kind: str, message: str) -> Told:
+    return Told("error", json.dumps({"error": {"type": kind, "message": message}}), status)

@@ -17,8 +17,7 @@ import torch
 
 from inference_entrypoint.answers import respond, written
 from inference_entrypoint.avatars import Avatar, load_avatar
-from inference_entrypoint.batching import TimeUp
-from inference_entrypoint.drawing import OnStep
+from inference_entrypoint.drawing import OnStep, TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type
 from lensa.contract import MANIFEST, GenerationRequest, GenerationResponse, Layout
@@ -29,7 +28,7 @@ log = logging.getLogger("lensa.server")
 # Where an endpoint's `AdditionalModelDataSources` put the base model, if it was mirrored.
 BASE_CHANNEL = Path("additional-model-data-sources") / "base"
 
-DEADLINE = "LENSA_DEADLINE"  # seconds from a request's arrival to its answer; without: no end
+DEADLINE = "LENSA_DEADLINE"  # seconds from a request's arrival to its answer; 0: no end
 
 TOO_SLOW = (
     "generation: no image was ready in the time that an answer may take: ask for fewer steps, a "
@@ -87,7 +86,7 @@ def predict_fn(request: GenerationRequest, model: Avatar | Library) -> Generatio
     return answer(request, model)
 
 
-def output_fn(response: GenerationResponse, accept: str = JSON) -> str | bytes:
+def output_fn(response: GenerationResponse, accept: str = JSON) -> bytes:
     """Return the answer as JSON, or the image itself if `accept` names its format.
 
     Raises ConfigError if several images were to go into one file, or the type is unknown,
@@ -105,7 +104,7 @@ def answer(
     is nothing.
     """
     start = time.monotonic()
-    seconds = float(os.environ.get(DEADLINE) or "inf")
+    seconds = float(os.environ.get(DEADLINE) or 0) or float("inf")
 
     def step(done: int, of: int) -> None:
         if on_step is not None:

@@ -87,6 +87,12 @@ class Library:
         self._entries[name] = _Entry(folder, manifest)
         return name
 
+    def remove(self, name: str) -> None:
+        """Leave an avatar out from now on. Raises NotFoundError if it is not here."""
+        self._entry(name)
+        self._forget(name)
+        del self._entries[name]
+
     def names(self) -> list[str]:
         """Return the ids of the avatars, in the order in which they came."""
         return list(self._entries)

@@ -18,7 +18,7 @@ from PIL import Image
 from inference_entrypoint import face_detail
 from inference_entrypoint.adapters import applied, in_use
 from inference_entrypoint.conditioning import MAX_TOKENS, condition, token_count
-from inference_entrypoint.drawing import Drawing, Job, OnStep, Settings
+from inference_entrypoint.drawing import Drawing, Job, OnStep, Settings, TimeUp
 from inference_entrypoint.families import family_of
 from inference_entrypoint.noise import generator_of
 from inference_entrypoint.prompts import place_subject, place_subject_in
@@ -27,7 +27,7 @@ from inference_entrypoint.samplers import make_scheduler
 from inference_entrypoint.side_by_side import mixable
 from inference_entrypoint.starting_image import encode_image, read_image
 from lensa.contract import BASES, Concept, GenerationRequest
-from lensa.errors import ConfigError
+from lensa.errors import ConfigError, LensaError
 
 
 class Expander(Protocol):
@@ -148,12 +148,20 @@ class Order:
         ) -> list[Image.Image]:
             if not self.request.face_detail:
                 return list(drawn)
-            return self._detailed(chosen, drawn, seed, drawing, on_step)
+            try:
+                return self._detailed(chosen, drawn, seed, drawing, on_step)
+            except TimeUp:  # a favour: the images are there
+                self.notes.append("face_detail: the time was up before all faces were drawn.")
+                return list(drawn)
 
         def again(which: Sequence[int]) -> list[Image.Image]:
             chosen = [positions[i] for i in which]
             jobs = [replace(self.jobs[i], seed=self._other_seed) for i in chosen]
-            return finished(chosen, drawing.draw(jobs, self.settings, on_step), self._other_seed)
+            try:
+                others = drawing.draw(jobs, self.settings, on_step)
+            except TimeUp:  # so that the first ones are blurred, and not lost
+                raise LensaError("the time was up before it was drawn again.") from None
+            return finished(chosen, others, self._other_seed)
 
         assert self.request.seed is not None
         kept = finished(positions, images, self.request.seed)
@@ -183,6 +191,11 @@ class Order:
             warnings=list(dict.fromkeys([*self._warnings, *self.notes, *told])),
             partial=len(done) < len(self.jobs),
         )
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether its images may be drawn once more, in whole or in part."""
+        return self.request.face_detail or self._checker is not None
 
     @property
     def drawn(self) -> int:

@@ -16,7 +16,7 @@ _KINDS = {
 }
 
 
-def refusal(
+def error_response(
     status: int, message: str, kind: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """Return an error as JSON; its kind follows from the status unless it has one of its own."""

@@ -40,13 +40,12 @@ from inference_entrypoint.protocol import PATIENCE, patient
 from lensa.contract import Layout
 
 GRACE = 8  # seconds that running requests have when the server is told to go
-GOING = "the server is shutting down."
 QUEUE = 32  # requests; in batches of eight, the last one waits as long as people do
 BATCH = 8  # images; what a GPU of 24 GB draws at once at 512 px with room to spare
 DEADLINE = "LENSA_DEADLINE"
 TOKEN = "LENSA_SERVE_TOKEN"  # not an argument: those are seen by everybody on the machine
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed
+LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed, and a hurried answer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,11 +83,12 @@ def main(arguments: list[str] | None = None) -> int:
     config = uvicorn.Config(
         make_app(engine, metrics, terms),
         lifespan="off",
+        log_config=None,  # its log goes the way of ours
         log_level="warning",
         access_log=False,
         http=patient(options.patience),
         ws="none",
-        timeout_graceful_shutdown=options.grace + 3,  # what is abandoned is answered, too
+        timeout_graceful_shutdown=options.grace + 4,  # what is abandoned is answered, too
     )
     server = _Server(config, engine, events)
     server.port, server.grace = listener.getsockname()[1], options.grace
@@ -117,7 +117,10 @@ class _Server(uvicorn.Server):
             _tell(self._events, event="listening", port=self.port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().call_later(self.grace, self._engine.end_all, GOING)
+        self._engine.close()
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.grace, self._engine.hurry)
+        loop.call_later(self.grace + LAST_WORDS, self._engine.end)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -195,8 +198,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--deadline",
-        type=float,
-        default=float(os.environ.get(DEADLINE) or 0),
+        type=_seconds,
+        default=os.environ.get(DEADLINE) or "0",
         help=f"seconds from a request to its answer, 0: no end (${DEADLINE})",
     )
     parser.add_argument(
@@ -212,6 +215,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help=f"seconds for a request's head, and three times as many for its body ({PATIENCE:g})",
     )
     return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError
+    return seconds
 
 
 def _count(text: str) -> int:

@@ -355,11 +355,13 @@ class Client:
         port: int | None = None,
         host: str = LOOPBACK[0],
         token: str | None = None,
+        show_log: bool = False,
     ) -> Endpoint:
         """Serve avatars over HTTP on this machine and return when that is healthy: close it, or
         use it in a `with` block. A request says by `avatar` which one it means, or gets the first.
 
-        `token`: who asks has to send it, as `Authorization: Bearer TOKEN`. Raises ConfigError if
+        `token`: who asks has to send it, as `Authorization: Bearer TOKEN`. `show_log` lets the
+        server log to stderr. Raises ConfigError if
         there is none and `host` is reached from elsewhere, or if the avatars are not LoRAs on one
         base; NotFoundError; BusyError if the port is taken.
         """
@@ -370,7 +372,9 @@ class Client:
                 f"host = {host!r} is reached from other machines: set a token, or leave host out."
             )
         found = [self.avatar(name) for name in dict.fromkeys(avatars)]
-        server = self.backend.serve([one.id for one in found], port=port, host=host, token=token)
+        server = self.backend.serve(
+            [one.id for one in found], port=port, host=host, token=token, show_log=show_log
+        )
         return Endpoint(found[0].id, server, name=found[0].subject)
 
 

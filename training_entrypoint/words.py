@@ -27,7 +27,7 @@ def say_words(
     for concept in config.every_concept:
         pieces = token_pieces(pipeline, concept.token)
         all_pieces.append(pieces)
-        report.stage("loading", f"token {concept.token!r}: {pieces} in {config.base.name}'s words")
+        report.stage("loading", f"token {concept.token!r}: {pieces} of {config.base.name}'s tokens")
         if pieces > MOST_PIECES:
             report.notice(
                 f"the token {concept.token!r} is {pieces} pieces to {config.base.name}, and each "

@@ -180,5 +180,9 @@ class Backend(Protocol):
         port: int | None = None,
         host: str = LOOPBACK[0],
         token: str | None = None,
+        show_log: bool = False,
     ) -> Server:
-        """Serve avatars, which share a base, and return when the endpoint is healthy."""
+        """Serve avatars, which share a base, and return when the endpoint is healthy.
+
+        `show_log`: on stderr.
+        """

@@ -47,7 +47,7 @@ def serve(
     token = os.environ.get(TOKEN) or None
     if token is None and host not in LOOPBACK:
         token = secrets.token_urlsafe(24)
-    with client.serve(*avatars, port=port, host=host, token=token) as endpoint:
+    with client.serve(*avatars, port=port, host=host, token=token, show_log=True) as endpoint:
         names = [client.avatar(name).manifest.avatar for name in dict.fromkeys(avatars)]
         if json:
             emit({"avatars": names, "url": endpoint.url, "token": token})

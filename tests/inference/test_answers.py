@@ -27,7 +27,7 @@ def avatar(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
 
 def response(avatar: Avatar, side: int, **fields: Any) -> GenerationResponse:
     """An answer whose pictures are soft noise of a size that would take minutes to draw."""
-    request = GenerationRequest(prompt="x", **{"seed": 1, "steps": 1, **fields})
+    request = GenerationRequest(**{"prompt": "x", "seed": 1, "steps": 1, **fields})
     result = avatar.generate(request)
     for position in range(len(result.images)):
         source = np.random.default_rng(position)
@@ -75,3 +75,11 @@ def test_one_image_alone_may_be_longer_than_as_json_but_no_longer_than_that(
     with pytest.raises(TooMuchError, match="accept image/webp"):
         written(given, "image/png", most=size - 1)
     assert written(given, "image/webp", most=size - 1)[8:12] == b"WEBP"
+
+
+def test_what_counts_are_bytes(avatar: Avatar) -> None:
+    given = response(avatar, 32, count=4, prompt="画" * 300, format="webp")
+    text = given.model_dump_json()
+    assert len(text) + 1_000 < len(text.encode())
+    with pytest.raises(TooMuchError):
+        written(given, JSON, most=len(text) + 100)

@@ -10,7 +10,8 @@ import torch
 from making import CPU, difference
 from many import id_of, numbered, renumber
 
-from inference_entrypoint.batching import Batcher, TimeUp
+from inference_entrypoint.batching import Batcher
+from inference_entrypoint.drawing import TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.order import Order, Result
 from lensa.contract import GenerationRequest
@@ -194,3 +195,19 @@ def test_images_are_told_as_they_come(ends: Ends) -> None:
     ends.add(request(0, count=12), on_images=hear)
     ends.run()
     assert seen == [tuple(range(8)), tuple(range(8, 12))]
+
+
+def test_who_waits_beside_a_batch_may_leave_or_run_out_of_time_meanwhile(ends: Ends) -> None:
+    drawn: list[int] = []
+    gone: list[int] = []
+
+    def leave(done: int, of: int) -> None:
+        if drawn and drawn[-1] >= 2:
+            gone.append(drawn[-1])
+            raise TimeUp
+
+    ends.add(request(0, steps=5), on_step=lambda done, of: drawn.append(done))
+    ends.add(request(1, width=64), on_step=leave, on_begin=lambda: gone.append(-1))
+    ends.batcher.advance()
+    assert gone == [2]  # before the first one's batch was done, and without a turn of its own
+    assert isinstance(ends.outcomes[1], TimeUp) and isinstance(ends.outcomes[0], Result)

@@ -11,12 +11,13 @@ from making import draw, make_avatar
 from many import id_of, numbered
 from PIL import Image
 
-from inference_entrypoint import inference
+from inference_entrypoint import drawer, inference
+from inference_entrypoint.artifact import LORA_FILE
 from inference_entrypoint.avatars import Avatar
 from inference_entrypoint.encode import read_parameters
 from inference_entrypoint.library import Library
 from lensa.contract import GenerationResponse
-from lensa.errors import ConfigError, NotFoundError
+from lensa.errors import ArtifactError, ConfigError, NotFoundError
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,18 @@ def test_a_folder_of_avatars_is_served_by_name_and_a_damaged_one_is_left_out(
     assert first.avatar == id_of(1)
     with pytest.raises(NotFoundError, match="No avatar"):
         call(library, f'{{"prompt": "me", "avatar": "{id_of(3)}"}}')
+
+
+def test_a_server_is_ready_though_the_first_of_its_avatars_is_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        numbered(tmp_path / f"avatar-{number}", number)
+    weights = tmp_path / "avatar-1" / LORA_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    library = drawer.load([tmp_path])
+    assert library.names() == [id_of(2)] and "was altered" in caplog.text
+    weights = tmp_path / "avatar-2" / LORA_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    with pytest.raises(ArtifactError, match="was altered"):
+        drawer.load([tmp_path])

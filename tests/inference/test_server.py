@@ -229,3 +229,31 @@ def test_another_name_than_ours_is_refused_on_loopback(client: httpx.Client) -> 
     answer = client.get("/ping", headers={"Host": "attacker.example"})
     assert answer.status_code == 400 and "attacker.example" in answer.text
     assert client.get("/ping", headers={"Host": "localhost:1"}).status_code == 200
+
+
+def test_a_page_of_another_site_cannot_make_it_draw(client: httpx.Client) -> None:
+    """A browser sends such a page's request without asking, if it does not read the answer."""
+    for origin in ("https://evil.example", "null", "http://[", "https://127.0.0.1.evil.example"):
+        answer = client.post("/invocations", json=PICTURE, headers={"Origin": origin})
+        assert answer.status_code == 403
+    ours = {"Origin": "http://localhost:8888"}  # a notebook's
+    assert client.post("/invocations", json=PICTURE, headers=ours).status_code == 200
+
+
+def test_a_stream_is_counted_when_it_ends_and_as_what_it_was(client: httpx.Client) -> None:
+    def counted(status: int) -> float:
+        text = client.get("/metrics").text
+        found = re.findall(rf'lensa_requests_total{{status="{status}"}} ([\d.]+)', text)
+        return float(found[0]) if found else 0.0
+
+    good, bad = counted(200), counted(400)
+    assert list(events_of(client, PICTURE))[-1][0] == "answer"
+    unknown = {**PICTURE, "avatar": "lensa-7k2m0000-00000000"}
+    assert list(events_of(client, unknown))[-1][0] == "error"
+    assert (counted(200), counted(400)) == (good + 1, bad + 1)
+
+
+def test_a_million_entries_are_refused_before_they_are_read(client: httpx.Client) -> None:
+    body = b'{"prompt": [' + b"1," * 1_000_000 + b"1]}"
+    answer = client.post("/invocations", content=body)
+    assert answer.status_code == 400 and "entries" in answer.text

@@ -239,12 +239,13 @@ class LocalBackend:
         port: int | None = None,
         host: str = LOOPBACK[0],
         token: str | None = None,
+        show_log: bool = False,
     ) -> Server:
         folders = [self.folder(avatar) for avatar in avatars]
         manifests = [read_manifest(folder) for folder in folders]
         _check_together(manifests)
         require_ml_stack(manifests[0].config.base)
-        return LocalServer(folders, port=port, host=host, token=token)
+        return LocalServer(folders, port=port, host=host, token=token, show_log=show_log)
 
 
 def read_manifest(folder: Path) -> AvatarManifest:

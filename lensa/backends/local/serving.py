@@ -34,8 +34,10 @@ class LocalServer:
         port: int | None = None,
         host: str = LOOPBACK[0],
         token: str | None = None,
+        show_log: bool = False,
     ) -> None:
-        self.token = token
+        """`show_log`: on our own stderr; else it is kept, to say why a start failed."""
+        self.token = token = token or os.environ.get(TOKEN) or None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(
             entrypoint(
@@ -47,7 +49,7 @@ class LocalServer:
             ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=None if show_log else self._log,
             env=child_environment(models[0].parent, **({TOKEN: token} if token else {})),
             start_new_session=True,  # Ctrl-C is the client's to handle
         )
