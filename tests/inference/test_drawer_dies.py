@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from making import make_avatar
-from serving import PICTURE, Server, ready
-
-LONG = {"prompt": "x", "steps": 200, "count": 64}
+from serving import (
+    LONG,
+    PICTURE,
+    Server,
+    drawn,
+    figure,
+    followed,
+    heard,
+    ready,
+    until,
+    waiting,
+)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("container")
     make_avatar(root / "model")
-    with Server(root, "--port", "0", "--batch", "1") as server:
-        yield server
+    return root
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[Server, httpx.Client]]:
+    with Server(folder, "--port", "0", *options) as server, server.client() as client:
+        assert ready(client).status_code == 200
+        yield server, client
 
 
 def drawer(server: Server) -> psutil.Process:
@@ -29,26 +46,37 @@ def drawer(server: Server) -> psutil.Process:
     return child
 
 
-def test_kill_9_costs_what_was_drawn_and_nothing_else(server: Server) -> None:
-    with server.client() as client, ThreadPoolExecutor(2) as pool:
-        assert ready(client).status_code == 200
+def test_kill_9_costs_what_was_drawn_and_nothing_else(folder: Path) -> None:
+    with serving(folder, "--batch", "1") as (server, client), ThreadPoolExecutor(1) as pool:
         first = drawer(server)
-        drawn = pool.submit(client.post, "/invocations", json=LONG)
-        time.sleep(0.7)
-        waiting = pool.submit(client.post, "/invocations", json=PICTURE)
-        time.sleep(0.3)
-        os.kill(first.pid, signal.SIGKILL)
-        answer = drawn.result()
-        assert answer.status_code == 500
-        assert "died in the middle" in answer.json()["error"]["message"]
+        with drawn(client, LONG) as request:
+            queued = pool.submit(client.post, "/invocations", json=PICTURE)
+            until(lambda: waiting(client) == 1)
+            os.kill(first.pid, signal.SIGKILL)
+            answer = request.getresponse()
+            assert answer.status == 500
+            assert b"died in the middle" in answer.read()
         early = client.get("/ping")
         assert early.status_code == 503 and early.json() == {"status": "loading"}
-        assert waiting.result().status_code == 200
+        assert queued.result().status_code == 200
         assert client.get("/ping").status_code == 200
-        assert drawer(server).pid != first.pid
-        assert "lensa_drawer_restarts_total 1.0" in client.get("/metrics").text
+        assert figure(client, "lensa_drawer_restarts_total") == 1
+        last = drawer(server)
+        assert last.pid != first.pid
         server.process.kill()  # however the server goes, the one that draws goes with it
-        last = psutil.Process(drawer(server).pid) if server.process.poll() is None else None
-        server.process.wait()
-        if last is not None:
-            last.wait(10)
+        last.wait(10)
+
+
+def test_who_was_taken_in_but_not_drawn_is_served_by_the_next_process(folder: Path) -> None:
+    """Where two may share a batch, the second is taken in; of another size, it shares none."""
+    with serving(folder, "--batch", "2") as (server, client), ThreadPoolExecutor(1) as pool:
+        body = {"prompt": "x", "steps": 50, "count": 64, "width": 64, "height": 64}
+        with followed(client, body) as events:
+            heard(events, "step")
+            queued = pool.submit(client.post, "/invocations", json=PICTURE)
+            until(lambda: waiting(client) == 1)
+            batches = figure(client, "lensa_batch_images_count")
+            until(lambda: figure(client, "lensa_batch_images_count") >= batches + 2)
+            drawer(server).kill()
+            assert "died in the middle" in heard(events, "error")["error"]["message"]
+        assert queued.result().status_code == 200
