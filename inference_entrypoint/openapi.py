@@ -51,14 +51,8 @@ ERRORS = {
     500: "It cannot be answered, and that is the server's fault; its log has the request's id.",
     503: "Busy, still loading, or shutting down: come back after as many seconds as it says.",
 }
-AT_ANY_PATH = (
-    400,
-    403,
-    408,
-    413,
-    500,
-    503,
-)  # HTTP itself went wrong, or the server is too busy for it
+# HTTP itself went wrong, somebody asks who must not, or the server is too busy for it.
+AT_ANY_PATH = (400, 403, 408, 413, 500, 503)
 
 
 def openapi() -> Schema:

@@ -40,8 +40,9 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 
 
 def _applies(x: Tensor, layer: nn.Linear | nn.Conv2d) -> bool:
-    """In half precision PyTorch goes through oneDNN by itself."""
-    whole = x.dtype is torch.float32 is layer.weight.dtype
+    """In half precision PyTorch goes through oneDNN by itself. Without gradients, images are drawn:
+    those come out as an endpoint draws them, to the last bit."""
+    whole = x.dtype is torch.float32 is layer.weight.dtype and torch.is_grad_enabled()
     return whole and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 

@@ -79,3 +79,13 @@ def test_what_is_trained_on_a_cpu_has_such_layers_and_its_weights_keep_their_nam
     assert any(kind is not nn.Linear for kind in kinds)
     if method == "full":
         assert set(trainable.modules["unet"].state_dict()) == names
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_is_drawn_meanwhile_is_what_an_endpoint_draws(name: str) -> None:
+    make, shape = LAYERS[name]
+    layer, x = make(), torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = layer(x)
+        by_onednn(layer)
+        assert torch.equal(layer(x), before)
