@@ -20,8 +20,13 @@ _WIDTH = 32  # of a matrix; below, the call costs more than the product
 
 
 def by_onednn(module: nn.Module) -> None:
-    """Have a module's layers computed so from here on. Nothing of its state changes."""
+    """Have a module's layers computed so from here on. Nothing of its state changes.
+
+    Of no effect where PyTorch has no oneDNN, or has its product under another name.
+    """
     if not torch.backends.mkldnn.is_available():
+        return
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # PyTorch's compiler uses it, too
         return
     for layer in module.modules():
         if type(layer) is nn.Linear and min(layer.weight.shape) >= _WIDTH:
