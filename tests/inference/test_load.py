@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from many import id_of, numbered
-from serving import Server, ready
+from serving import LONG, Server, figure, followed, heard, ready, until
 
 from benchmarks.load import batches, compare, drive, family, figures, make_pool
 
@@ -28,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[tuple[str, int]]:
-    """The address of a server in whose queue eight may wait, and its process's id."""
-    with Server(folder, "--port", "0", "--queue", "8") as server:
+    """The address of a server in whose queue four may wait, and its process's id."""
+    with Server(folder, "--port", "0", "--queue", "4") as server:
         with server.client() as client:
             assert ready(client).status_code == 200
             yield str(client.base_url), server.process.pid
@@ -45,13 +47,18 @@ def test_none_is_lost_none_is_mixed_up_and_many_are_drawn_together(
     pool = make_pool([id_of(number) for number in range(AVATARS)], 40)
     url, pid = server
     before, processes = figures(url), {process.pid for process in family(pid)}
-    tally = asyncio.run(drive(url, pool, clients=16, seconds=4))
+    with httpx.Client(base_url=url) as client, ThreadPoolExecutor(1) as threads:
+        with followed(client, LONG) as first:  # until many were told that it is busy
+            heard(first, "begun")
+            driven = threads.submit(asyncio.run, drive(url, pool, clients=24, requests=72))
+            until(lambda: figure(client, "lensa_requests_total", status="503") >= 12)
+        tally = driven.result()
     after = figures(url)
     assert {process.pid for process in family(pid)} == processes
     assert after["lensa_drawer_restarts_total"] == 0
     assert tally.wrong == []
-    assert len(tally.seconds) == tally.good > 16
-    assert tally.told_busy > 0  # eight may wait, sixteen ask: who was told came back
+    assert len(tally.seconds) == tally.good > 48
+    assert tally.told_busy > 0  # who was told came back
     assert set(tally.malformed) <= {400, 413, 415, 503}
     assert batches(before, after)["mean_images"] > 1
     found = compare(tally, pool, folder / "model")

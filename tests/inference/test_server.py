@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -14,7 +13,7 @@ import httpx
 import pytest
 from making import difference, make_avatar
 from PIL import Image
-from serving import PICTURE, Server, ready
+from serving import LONG, PICTURE, Server, figure, followed, heard, ready, until, waiting
 
 from inference_entrypoint.encode import read_parameters
 from lensa.contract import GeneratedImage, GenerationResponse
@@ -131,49 +130,40 @@ def test_requests_at_once_are_drawn_together_and_answered_as_if_alone(client: ht
         assert answer.status_code == 200
         return answer.content
 
-    def most_at_once() -> int:
-        """The upper bound of the smallest bucket that holds every batch until now."""
-        sizes = re.findall(
-            r'batch_images_bucket{le="([\d.]+)"} ([\d.]+)', client.get("/metrics").text
-        )
-        return min(int(float(bound)) for bound, count in sizes if count == sizes[-1][1])
+    def batches() -> tuple[float, float]:
+        """How many there were, and how many images in all of them."""
+        return figure(client, "lensa_batch_images_count"), figure(client, "lensa_batch_images_sum")
 
     alone = [ask(seed) for seed in range(5)]
-    before = most_at_once()
     with ThreadPoolExecutor(5) as pool:
-        together = list(pool.map(ask, range(5)))
-    assert most_at_once() > before == 2
+        with followed(client, LONG) as large:  # shares no batch with them, and goes
+            heard(large, "begun")
+            count, images = batches()
+            asked = [pool.submit(ask, seed) for seed in range(5)]
+            until(lambda: waiting(client) == 5)
+        together = [one.result() for one in asked]
+    until(lambda: batches() == (count + 1, images + 5))  # an answer may come before the count
     for one, other in zip(alone, together, strict=True):
         with Image.open(BytesIO(one)) as image, Image.open(BytesIO(other)) as picture:
             assert difference(image, picture) <= 1
 
 
-def events_of(client: httpx.Client, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    headers = {"Accept": "text/event-stream"}
-    with client.stream("POST", "/invocations", json=body, headers=headers) as stream:
-        assert stream.status_code == 200
-        assert stream.headers["content-type"].startswith("text/event-stream")
-        assert stream.headers["x-request-id"]
-        name = ""
-        for line in stream.iter_lines():
-            field, _, value = line.partition(": ")
-            if field == "event":
-                name = value
-            elif field == "data":
-                yield name, json.loads(value)
+def events_of(client: httpx.Client, body: dict[str, Any]) -> list[tuple[str, Any]]:
+    with followed(client, body) as events:
+        return list(events)
 
 
 def test_progress_comes_as_events_with_each_image_as_soon_as_it_is_there(
     client: httpx.Client,
 ) -> None:
-    body = {**PICTURE, "count": 12}
-    events = list(events_of(client, body))
+    body = {**PICTURE, "steps": 20, "count": 12}
+    events = events_of(client, body)
     names = [name for name, _ in events]
     assert names[0] == "begun" and names[-1] == "answer"
     assert names.index("image") < len(names) - 1 - names[::-1].index("step")  # not all at the end
     steps = [event["done"] for name, event in events if name == "step"]
-    assert steps == sorted(set(steps)) and steps[-1] == 36
-    assert {event["of"] for name, event in events if name == "step"} == {36}
+    assert steps == sorted(set(steps)) and steps[-1] == 240
+    assert {event["of"] for name, event in events if name == "step"} == {240}
     images = [GeneratedImage.model_validate(event) for name, event in events if name == "image"]
     answer = GenerationResponse.model_validate(events[-1][1])
     assert answer.images == tuple(images)
@@ -205,24 +195,12 @@ def test_a_request_has_an_id_of_its_own_or_the_clients(client: httpx.Client) -> 
 
 
 def test_metrics_are_what_prometheus_reads(client: httpx.Client) -> None:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    def figure(name: str, **labels: str) -> float:
-        answer = client.get("/metrics")
-        assert answer.headers["content-type"].startswith("text/plain")
-        return next(
-            sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-            if sample.name == name and sample.labels == labels
-        )
-
-    before = figure("lensa_images_total")
+    before = figure(client, "lensa_images_total")
     client.post("/invocations", json={**PICTURE, "count": 3})
     client.post("/invocations", json={"prompt": 1})
-    assert figure("lensa_images_total") == before + 3
-    assert figure("lensa_requests_total", status="400") >= 1
-    assert figure("lensa_ready") == 1 and figure("lensa_waiting") == 0
+    assert figure(client, "lensa_images_total") == before + 3
+    assert figure(client, "lensa_requests_total", status="400") >= 1
+    assert figure(client, "lensa_ready") == 1 and figure(client, "lensa_waiting") == 0
 
 
 def test_another_name_than_ours_is_refused_on_loopback(client: httpx.Client) -> None:
@@ -241,16 +219,14 @@ def test_a_page_of_another_site_cannot_make_it_draw(client: httpx.Client) -> Non
 
 
 def test_a_stream_is_counted_when_it_ends_and_as_what_it_was(client: httpx.Client) -> None:
-    def counted(status: int) -> float:
-        text = client.get("/metrics").text
-        found = re.findall(rf'lensa_requests_total{{status="{status}"}} ([\d.]+)', text)
-        return float(found[0]) if found else 0.0
+    def counted() -> tuple[float, ...]:
+        return tuple(figure(client, "lensa_requests_total", status=str(n)) for n in (200, 400))
 
-    good, bad = counted(200), counted(400)
-    assert list(events_of(client, PICTURE))[-1][0] == "answer"
+    good, bad = counted()
+    assert events_of(client, PICTURE)[-1][0] == "answer"
     unknown = {**PICTURE, "avatar": "lensa-7k2m0000-00000000"}
-    assert list(events_of(client, unknown))[-1][0] == "error"
-    assert (counted(200), counted(400)) == (good + 1, bad + 1)
+    assert events_of(client, unknown)[-1][0] == "error"
+    until(lambda: counted() == (good + 1, bad + 1))  # the client hears of the end a moment before
 
 
 def test_a_million_entries_are_refused_before_they_are_read(client: httpx.Client) -> None:

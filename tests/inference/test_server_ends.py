@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from making import make_avatar
-from serving import PICTURE, Server, ready
+from serving import LONG, PICTURE, Server, drawn, ready
+
+from lensa.contract import GenerationResponse
 
 
 @pytest.fixture(scope="module")
@@ -50,31 +50,32 @@ def test_it_goes_when_told(folder: Path, way: str) -> None:
 
 
 def test_a_running_request_is_finished_first_and_prompts_are_not_logged(folder: Path) -> None:
-    with Server(folder, "--port", "0") as server, server.client() as client:
+    options = ("--port", "0", "--batch", "1", "--grace", "60")
+    with Server(folder, *options) as server, server.client() as client:
         assert ready(client).status_code == 200
-        with ThreadPoolExecutor(1) as pool:
-            request = {"prompt": "a secret wish", "steps": 100, "count": 8}
-            answer = pool.submit(client.post, "/invocations", json=request)
-            time.sleep(0.7)
+        with drawn(client, {"prompt": "a secret wish", "steps": 100, "count": 8}) as request:
             server.process.terminate()
-            assert answer.result().status_code == 200
+            answer = request.getresponse()
+            response = GenerationResponse.model_validate_json(answer.read())
+            assert answer.status == 200
+            assert len(response.images) == 8 and not response.partial
         code, log = server.finish()
     assert code == 0
-    (line,) = [line for line in map(json.loads, log.splitlines()) if line["message"] == "answered"]
-    assert line["status"] == 200 and line["request"] == answer.result().headers["x-request-id"]
+    answered = [line for line in map(json.loads, log.splitlines()) if line["message"] == "answered"]
+    (line,) = [line for line in answered if line["request"] == answer.headers["x-request-id"]]
+    assert line["status"] == 200
     assert "secret" not in log
 
 
 def test_a_request_that_takes_too_long_is_given_up_at_the_end(folder: Path) -> None:
-    with Server(folder, "--port", "0", "--grace", "1") as server, server.client() as client:
+    options = ("--port", "0", "--batch", "1", "--grace", "1")
+    with Server(folder, *options) as server, server.client() as client:
         assert ready(client).status_code == 200
-        with ThreadPoolExecutor(1) as pool:
-            request = {"prompt": "x", "steps": 200, "count": 64}
-            answer = pool.submit(client.post, "/invocations", json=request)
-            time.sleep(0.7)
+        with drawn(client, {**LONG, "width": 256, "height": 256}) as request:
             server.process.terminate()
-            assert answer.result().status_code == 503
-            assert "shutting down" in answer.result().text
+            answer = request.getresponse()
+            assert answer.status == 503
+            assert b"shutting down" in answer.read()
         code, log = server.finish()
     assert code == 0
     assert "Traceback" not in log
