@@ -17,8 +17,8 @@ from lensa.errors import TrainingError
 from training_entrypoint.stopping import Stopped
 from training_entrypoint.watchdog import Diverged, Watchdog
 
-# A LoRA that is scaled 512 times: its weights overflow at step 8, and with a quarter of the rate at
-# step 13.
+# A LoRA that is scaled 512 times: its weights overflow at step 8, and with a quarter of the rate
+# after step 10, at one or another by how the machine rounds.
 RECKLESS: dict[str, Any] = {
     "learning_rate": 0.01,
     "lora_rank": 1,
@@ -44,22 +44,22 @@ def rates(job: Job) -> dict[int, float]:
 
 
 def test_a_loss_that_runs_away_goes_back_once_and_on_with_a_lower_rate(tmp_path: Path) -> None:
-    job = make_job(tmp_path, steps=12, **RECKLESS)
-    assert job.run() == 12
+    job = make_job(tmp_path, steps=10, **RECKLESS)
+    assert job.run() == 10
     assert re.fullmatch(
         r"the loss .* at step \d+: back to the last good checkpoint, with a quarter of the rate\.",
         said(job)[0],
     )
     assert said(job)[1] == "resumed from the checkpoint at step 5"
-    assert rates(job)[12] == 0.0025
+    assert rates(job)[10] == 0.0025
     assert all(weight.isfinite().all() for weight in job.weights().values())
 
 
 def test_an_interruption_after_it_goes_on_with_the_lower_rate(tmp_path: Path) -> None:
-    straight = make_job(tmp_path / "straight", steps=12, **RECKLESS)
+    straight = make_job(tmp_path / "straight", steps=10, **RECKLESS)
     straight.run()
-    broken = make_job(tmp_path / "broken", steps=12, **RECKLESS)
-    broken.stop_when = reached(11)
+    broken = make_job(tmp_path / "broken", steps=10, **RECKLESS)
+    broken.stop_when = reached(9)
     with pytest.raises(Stopped):
         broken.run()
     broken.stop_when = None
