@@ -66,7 +66,8 @@ def write_avatars(folder: Path, count: int) -> list[str]:
     import torch
     from safetensors.torch import save_file
 
-    from inference_entrypoint.adapters import LORA_FILE, expected_shapes
+    from inference_entrypoint.adapters import expected_shapes
+    from inference_entrypoint.artifact import LORA_FILE
     from inference_entrypoint.bases import load_base
     from inference_entrypoint.micro import REVISION
 
