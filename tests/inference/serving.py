@@ -49,7 +49,7 @@ class Server:
     def client(self) -> httpx.Client:
         event = self.event()
         assert event["event"] == "listening"
-        return httpx.Client(base_url=f"http://127.0.0.1:{event['port']}", timeout=60)
+        return httpx.Client(base_url=f"http://127.0.0.1:{event['port']}", timeout=120)
 
     def finish(self) -> tuple[int, str]:
         """Wait for its end and return (exit code, stderr)."""
