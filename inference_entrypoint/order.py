@@ -125,7 +125,9 @@ class Order:
         )
         self.waiting = list(range(len(self.jobs)))  # positions in `jobs` that are yet to be drawn
         self.adapters = frozenset(used)
-        apart = ((name, used[name]) for name in used if not mixable(pipeline, [name]))
+        # A DoRA scales what others add, a convolution's LoRA has no place side by side: whoever
+        # uses one shares a batch with those alone who use just the same.
+        apart = () if mixable(pipeline, list(used)) else used.items()
         self.alike: Hashable = (  # orders of which this is equal may share a batch
             self.settings,
             start is None,

@@ -40,7 +40,7 @@ def place_subject(
     `others` are what the avatar learned beside the subject: `{subject2}`, or the concept's name.
     Of a `style` the words are the token alone; it goes behind a prompt that does not name it.
     """
-    prompt = _with_others(clean(prompt).replace("{class_noun}", class_noun), others, named)
+    prompt = _with_others(clean(prompt).replace("{class_noun}", class_noun), subject, others, named)
     if named and names(prompt, subject.split()[0]):
         # As an image tells it: what it is made of again is to be the same, to the last "me".
         return Placed(prompt.replace("{subject}", subject))
@@ -72,7 +72,7 @@ def place_subject_in(
 ) -> str:
     """Return a text that need not name the subject, such as a negative prompt, with it put in
     where it does."""
-    text = with_subject(_with_others(text, others)).replace("{class_noun}", class_noun)
+    text = with_subject(_with_others(text, subject, others)).replace("{class_noun}", class_noun)
     return text.replace("{subject}", subject)
 
 
@@ -81,15 +81,28 @@ def clean(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _with_others(prompt: str, others: Sequence[Concept], named: bool = True) -> str:
-    """Put the words of the other concepts for their numbers and names."""
+def _with_others(prompt: str, subject: str, others: Sequence[Concept], named: bool = True) -> str:
+    """Put the words of the other concepts for their numbers and names.
+
+    Words that are there already, a token and its noun, stay as they are, whatever the names.
+    """
+    numbers = {"{subject1}": "{subject}"}
+    called: dict[str, str] = {}
     for number, other in enumerate(others, start=2):
         words = other.subject if named else f"a {other.class_noun}"
-        prompt = prompt.replace(f"{{subject{number}}}", words)
+        numbers[f"{{subject{number}}}"] = words
         if other.name is not None:
-            called = rf"(?<![\w-]){re.escape(other.name)}(?![\w-])"
-            prompt = re.sub(called, words, prompt, flags=re.IGNORECASE)
-    return prompt
+            called[other.name.lower()] = words
+    there = [subject, *(other.subject for other in others)]
+    # One pass, in which what was put in is not looked at again; the longest words first.
+    names = "|".join(map(re.escape, sorted([*called, *there], key=len, reverse=True)))
+    wanted = rf"(?:{'|'.join(map(re.escape, numbers))})|(?<![\w-])(?:{names})(?![\w-])"
+
+    def put(match: re.Match[str]) -> str:
+        text = match[0]
+        return numbers.get(text) or called.get(text.lower(), text)
+
+    return re.sub(wanted, put, prompt, flags=re.IGNORECASE)
 
 
 def _anyone(prompt: str, noun: str) -> str:

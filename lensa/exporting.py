@@ -50,7 +50,7 @@ def export(
     Raises UserError before anything is started, then ArtifactError or ServiceError.
     """
     form = _format(manifest, format)
-    if push is not None and manifest.config.kind == "person" and not consent:
+    if push is not None and manifest.config.of_people and not consent:
         raise ConfigError(
             f"pushing to {push} hands on the likeness of a person: ask them, then say so with "
             "--consent (in Python: consent=True)."

@@ -61,7 +61,10 @@ def save(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    for old in _all(folder)[: -config.checkpoints_kept]:
+    # What is newer than this one was passed over: it is damaged, and counts for nothing.
+    every = _all(folder)
+    kept = [path for path in every if path.name <= final.name][-config.checkpoints_kept :]
+    for old in {*every} - {*kept}:
         shutil.rmtree(old, ignore_errors=True)
     return final
 

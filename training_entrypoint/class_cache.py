@@ -31,7 +31,7 @@ def take(channel: Path, files: list[Path], size: int, report: Report) -> int:
         source = channel / file.name
         if file.exists() or not source.is_file():
             continue
-        if not _whole(source, size):
+        if not whole(source, size):
             damaged.append(source.name)
             continue
         partial = file.with_suffix(".partial")
@@ -99,7 +99,8 @@ def _upload(
         )
 
 
-def _whole(path: Path, size: int) -> bool:
+def whole(path: Path, size: int) -> bool:
+    """Whether a file is an image of `size` x `size` px, to its last byte."""
     try:
         with Image.open(path) as image:
             image.load()

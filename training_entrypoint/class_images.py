@@ -50,6 +50,7 @@ def class_images(
     folder = layout.checkpoints / "class_images" / concept_folder(number)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{index:04d}.png" for index in range(config.class_images)]
+    _drop_damaged(files, config.resolution, report)
     if all(file.exists() for file in files):
         return files
     taken = class_cache.take(layout.class_cache_of(number), files, config.resolution, report)
@@ -61,6 +62,18 @@ def class_images(
         new = [file for file in files if file.name not in cached]
         class_cache.leave(new, report, stop, number=number)
     return files
+
+
+def _drop_damaged(files: list[Path], size: int, report: Report) -> None:
+    """Remove what an interruption has left of a file, or another hand: it is drawn again."""
+    damaged = [file for file in files if file.exists() and not class_cache.whole(file, size)]
+    for file in damaged:
+        file.unlink()
+    if damaged:
+        report.notice(
+            f"{len(damaged)} class images are damaged ({damaged[0].name} first): they are drawn "
+            "again."
+        )
 
 
 def _draw_missing(

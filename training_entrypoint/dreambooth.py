@@ -138,7 +138,7 @@ def train(
                 share = share / config.gradient_accumulation
                 accelerator.backward(share)
                 loss += share.detach()
-        accelerator.clip_grad_norm_(parameters, config.max_grad_norm)
+        change.note(accelerator.clip_grad_norm_(parameters, config.max_grad_norm))
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:

@@ -72,7 +72,7 @@ def describe(
     *,
     avatar: str,
     base_revision: str,
-    photos: list[Path],
+    photo_digests: tuple[str, ...],
     precision: str,
     steps: int,
     token_pieces: tuple[int, ...],
@@ -82,7 +82,7 @@ def describe(
     return AvatarManifest(
         avatar=avatar,
         base_revision=base_revision,
-        photo_digests=tuple(_sha256(path) for path in photos),
+        photo_digests=photo_digests,
         config=config,
         precision=precision,
         seed=config.seed,

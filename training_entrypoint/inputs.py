@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class Photos:
     files: list[Path]
     prompts: list[str]
     captioned: int  # of them: those with a caption of their own
+    digests: tuple[str, ...]  # now: they may be gone when the training is done
 
     def rows(self, prompts: Prompts, views: int) -> list[int]:
         """Return the number of each photo's prompt, `views` times: once a crop or mirror image."""
@@ -50,7 +52,8 @@ def find_photos(config: TrainingConfig, layout: Layout) -> Photos:
             "masked_loss is on, but none of the photos has a mask, which is an alpha channel. "
             "Let lensa train prepare them, or leave masked_loss off."
         )
-    return Photos(files, prompts, captioned)
+    digests = tuple(hashlib.sha256(photo.read_bytes()).hexdigest() for photo in files)
+    return Photos(files, prompts, captioned, digests)
 
 
 def with_class_images(config: TrainingConfig, layout: Layout) -> list[int]:

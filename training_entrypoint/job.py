@@ -138,7 +138,7 @@ def _run(
         config,
         avatar=job_id(config),
         base_revision=revision,
-        photos=photos.files,
+        photo_digests=photos.digests,
         precision=chosen,
         steps=steps,
         token_pieces=pieces,

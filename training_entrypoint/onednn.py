@@ -79,7 +79,8 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        of_x, of_weight, _ = ctx.needs_input_grad  # what is frozen needs no more than the other
+        ctx.save_for_backward(x if of_weight else None, weight if of_x else None)
         return _multiply(x, weight, bias)
 
     @staticmethod

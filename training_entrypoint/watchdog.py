@@ -53,14 +53,26 @@ def all_finite(trainable: Trainable) -> bool:
 
 
 class Change:
-    """Whether the weights are still those of the beginning."""
+    """Whether something was learned: the weights are no longer those of the beginning, and a
+    gradient has moved them. (An optimiser's weight decay moves them, too.)"""
 
     def __init__(self, trainable: Trainable) -> None:
         self._trainable = trainable
         self._before = self._sums()
+        self._steepest: torch.Tensor | None = None
+
+    def note(self, norm: torch.Tensor) -> None:
+        """Take in the norm of a step's gradient. Waits for no device."""
+        norm = norm.detach()
+        self._steepest = norm if self._steepest is None else torch.maximum(self._steepest, norm)
 
     def check(self, steps: int) -> None:
-        """Raise TrainingError if not one of them has changed."""
+        """Raise TrainingError if nothing was learned."""
+        if self._steepest is not None and not self._steepest:
+            raise TrainingError(
+                f"nothing was learned: in {steps} steps no photo had anything to say. With "
+                "masked_loss, look at the masks, or raise unmasked_weight."
+            )
         if torch.equal(self._sums(), self._before):
             raise TrainingError(
                 f"nothing was learned: after {steps} steps all weights are as they were. Raise "

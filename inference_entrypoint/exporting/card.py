@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from huggingface_hub import ModelCardData
 
-from lensa.contract import AvatarManifest, BaseModelRef
+from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.exports import ExportFormat
 
 _KINDS: dict[ExportFormat, str] = {
@@ -81,15 +81,19 @@ def model_card(
         f"---\n{data.to_yaml()}\n---",
         f"# {manifest.avatar}",
         f"An avatar: {_KINDS[format]}, trained with DreamBooth for {manifest.steps_trained} steps "
-        f"on {len(manifest.photo_digests)} photos of one {config.class_noun}. In a prompt "
-        f"`{config.subject}` stands for it. The photos are not here.",
-        *([_LIKENESS.strip()] if config.kind == "person" else []),
+        f"on {len(manifest.photo_digests)} photos. {_learned(config)} The photos are not here.",
+        *([_LIKENESS.strip()] if config.of_people else []),
         "## How to use it",
         how,
         "## The base",
         f"{_base(config.base)} {_terms(licence)}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _learned(config: TrainingConfig) -> str:
+    words = [f"`{one.subject}` stands for one {one.class_noun}" for one in config.every_concept]
+    return f"In a prompt {', '.join(words)}."
 
 
 def _base(base: BaseModelRef) -> str:

@@ -62,7 +62,7 @@ def export(
             raise ConfigError("--consent and --public are about --push: say to which repository.")
         made = model.export(to, out, precision=precision, ckpt=ckpt, force=force)
     else:
-        if not consent and model.manifest.config.kind == "person" and not json:
+        if not consent and model.manifest.config.of_people and not json:
             consent = _ask(push, public)
         if ckpt:
             raise ConfigError("a .ckpt is not pushed, it can run code: leave --ckpt out.")

@@ -139,6 +139,10 @@ class TrainingConfig(Contract):
     def _check_apart(self, tokens: list[str]) -> None:
         """Two concepts of one token, or of one name, would be one to every prompt."""
         called = [concept.name.lower() for concept in self.concepts if concept.name]
+        if short := [name for name in called if len(name) < 2]:
+            raise ValueError(
+                f"concepts: name {short[0]!r} is too short to be looked for in prompts."
+            )
         for field, words in (("token", tokens), ("name", called)):
             twice = {word for word in words if words.count(word) > 1}
             if twice:
@@ -160,6 +164,11 @@ class TrainingConfig(Contract):
         """The subject, and what is learned beside it."""
         own = {field: getattr(self, field) for field in Concept.model_fields if field != "name"}
         return (Concept(**own), *self.concepts)
+
+    @property
+    def of_people(self) -> bool:
+        """Whether a person's likeness is learned, as the subject or beside it."""
+        return any(concept.kind == "person" for concept in self.every_concept)
 
     def alone(self, number: int) -> TrainingConfig:
         """Return the configuration of concept `number` by itself: the subject is number 1."""

@@ -211,3 +211,20 @@ def test_who_waits_beside_a_batch_may_leave_or_run_out_of_time_meanwhile(ends: E
     ends.batcher.advance()
     assert gone == [2]  # before the first one's batch was done, and without a turn of its own
     assert isinstance(ends.outcomes[1], TimeUp) and isinstance(ends.outcomes[0], Result)
+
+
+def test_a_blend_with_a_dora_is_drawn_as_if_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Its norms scale what the others add: side by side they could not."""
+    root = tmp_path_factory.mktemp("blends")
+    library = Library(resident=4, **CPU)
+    for number in (0, 1):
+        library.add(numbered(root / str(number), number))
+    library.add(numbered(root / "2", 2, dora=True))
+    ends = Ends(Batcher(8, resident=4), library)
+    asked = [request(number, blend={id_of(2): 0.8}) for number in (0, 1)]
+    ends.add(*asked, request(0), request(1))
+    ends.run()
+    assert ends.batches == [1, 1, 2]
+    assert_as_alone(library, asked, ends)

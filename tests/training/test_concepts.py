@@ -223,6 +223,30 @@ def test_a_prompt_names_the_others_by_number_token_or_name(prompt: str, placed: 
     assert anyone == "a person with a dog"
 
 
+def test_names_are_not_looked_for_in_words_that_stand_for_a_concept() -> None:
+    """A dog that is called "dog", and another subject that is called like a noun."""
+    dog = REX.model_copy(update={"name": "dog"})
+    man = REX_2.model_copy(update={"name": "man", "class_noun": "cat"})
+    words = {"subject": "ohwx man", "class_noun": "man", "others": (dog, man)}
+    for prompt, placed in (
+        ("{subject1} with {subject2}", "ohwx man with sks dog"),
+        ("me with a dog", "ohwx man with a sks dog"),
+        ("ohwx man, sks dog and {subject3}", f"ohwx man, sks dog and {man.subject}"),
+    ):
+        assert place_subject(prompt, **words).prompt == placed
+        assert place_subject(placed, **words).prompt == placed
+    with pytest.raises(ConfigError, match="too short"):
+        one = (REX.model_copy(update={"name": "a"}),)
+        TrainingConfig(subject_id="7k2m0000", base=BASES["micro"], concepts=one)
+
+
+def test_an_avatar_is_of_people_if_one_of_its_concepts_is() -> None:
+    woman = REX.model_copy(update={"kind": "person", "class_noun": "woman"})
+    fields = {"subject_id": "7k2m0000", "base": BASES["micro"], "kind": "pet"}
+    assert TrainingConfig(**fields, concepts=(woman,)).of_people
+    assert not TrainingConfig(**fields, concepts=(REX,)).of_people
+
+
 def test_the_photos_of_each_lie_apart(tmp_path: Path, data: Path) -> None:
     """In a bucket and in a container: `concept-2/` below the subject's."""
     from lensa.backends.sagemaker.submission import _photos

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_photos
-from training.running import make_job
+from training.running import make_job, reached
 
 from lensa.backends.local.children import child_environment
 from lensa.errors import PhotosError
+from training_entrypoint.stopping import Stopped
 
 
 def test_class_images_are_drawn_by_the_base_model_in_the_job(tmp_path: Path) -> None:
@@ -98,3 +101,34 @@ def test_a_bad_configuration_is_one_paragraph_in_the_failure_file(
     end = json.loads(done.stdout.splitlines()[-1])
     assert (end["event"], end["status"], end["error"]) == ("end", "failed", "ConfigError")
     assert "Traceback" not in done.stderr
+
+
+def test_photos_that_vanish_while_it_trains_cost_nothing(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    photos = sorted(job.layout.photos.iterdir())
+    digests = [hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
+
+    def vanish(event: dict[str, Any]) -> bool:
+        if event.get("stage") == "training" and event.get("step") == 2:
+            for photo in photos:
+                photo.unlink()
+        return False
+
+    job.stop_when = vanish
+    assert job.run() == job.config.steps
+    assert list(job.manifest.photo_digests) == digests
+    assert not any(photo.exists() for photo in photos)
+
+
+def test_a_class_image_that_is_damaged_is_drawn_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path, class_images=2)
+    job.stop_when = reached(1)
+    with pytest.raises(Stopped):
+        job.run()
+    drawn = job.layout.checkpoints / "class_images" / "0001.png"
+    whole = drawn.read_bytes()
+    drawn.write_bytes(whole[:100])
+    job.stop_when = None
+    job.run()
+    assert drawn.read_bytes() == whole
+    assert any("0001.png first" in event["message"] for event in job.events("notice"))

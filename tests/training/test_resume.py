@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from training.processes import Interruption, run_process
-from training.running import Job, make_job, reached
+from training.running import Job, make_job, reached, tiny_config
 
 from inference_entrypoint.micro import build_micro
 from lensa.bases import resolve_base
@@ -179,3 +179,13 @@ def test_a_disk_that_fills_while_saving_leaves_the_last_checkpoint(tmp_path: Pat
     assert not list(job.layout.checkpoints.glob(".*"))
     assert run_process(job) == 0
     assert same(straight, job)
+
+
+def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
+    folder, recipe = tmp_path / "checkpoints", tiny_config(checkpoints_kept=1)
+    weights = {"unet.x": torch.zeros(2)}
+    checkpoints.save(folder, 5, recipe, weights, {})
+    (folder / "step-000005" / "trained.safetensors").write_bytes(b"{}")
+    checkpoints.save(folder, 2, recipe, weights, {})  # begun anew, since that one is no good
+    assert checkpoints.newest(folder, recipe) == (2, folder / "step-000002")
+    assert [path.name for path in folder.iterdir()] == ["step-000002"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from training.running import Job, make_job, reached, tiny_config
 
 from inference_entrypoint.micro import build_micro
@@ -114,3 +115,16 @@ def test_a_training_that_changed_nothing_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothing was learned: after 4 steps"):
         job.run()
     assert not (job.layout.model / "avatar.json").exists()
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_weights_that_only_decay_have_learned_nothing(tmp_path: Path, method: str) -> None:
+    fields = {"masked_loss": True, "unmasked_weight": 0.0, "prior_preservation": False}
+    job = make_job(tmp_path, method=method, validation_prompts=(), **fields)
+    for path in job.layout.photos.iterdir():
+        with Image.open(path) as photo:
+            masked = photo.convert("RGBA")
+        masked.putalpha(0)
+        masked.save(path)
+    with pytest.raises(TrainingError, match="look at the masks"):
+        job.run()
