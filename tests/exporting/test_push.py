@@ -100,7 +100,10 @@ def test_the_card_says_what_it_is_and_warns_of_the_likeness(
     assert head["base_model"] == "someone/model"
     assert head["instance_prompt"] == "a photo of ohwx person"
     assert {"lora", "dreambooth"} <= set(head["tags"])
-    assert "on 6 photos. In a prompt `ohwx person` stands for one person." in text and "The photos are not here" in text
+    assert (
+        "on 6 photos. In a prompt `ohwx person` stands for one person." in text
+        and "The photos are not here" in text
+    )
     assert "This draws a real person" in text
     assert f'load_lora_weights("{REPO}"' in text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from making import make_avatar
-from serving import LONG, PICTURE, Server, drawn, ready
+from serving import LONG, PICTURE, Server, asked, drawn, ready, until, waiting
 
 from lensa.contract import GenerationResponse
 
@@ -79,6 +79,26 @@ def test_a_request_that_takes_too_long_is_given_up_at_the_end(folder: Path) -> N
         code, log = server.finish()
     assert code == 0
     assert "Traceback" not in log
+
+
+def test_at_the_end_what_is_drawn_is_the_answer_and_who_waits_is_told_at_once(
+    folder: Path,
+) -> None:
+    options = ("--port", "0", "--batch", "1", "--grace", "4")
+    with Server(folder, *options) as server, server.client() as client:
+        assert ready(client).status_code == 200
+        with drawn(client, {"prompt": "x", "steps": 40, "count": 64}) as request:
+            with asked(client, PICTURE) as late:
+                until(lambda: waiting(client) == 1)
+                server.process.terminate()
+                refused = late.getresponse()
+                assert refused.status == 503 and b"shutting down" in refused.read()
+            answer = request.getresponse()
+            assert answer.status == 200
+            response = GenerationResponse.model_validate_json(answer.read())
+            assert response.partial and 0 < len(response.images) < 64
+        code, _ = server.finish()
+    assert code == 0
 
 
 def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
