@@ -56,7 +56,6 @@ def learn(
     config: TrainingConfig,
     precision: str,
     *,
-    accelerator: Accelerator,
     folder: Path,
     report: Report,
     tracker: Tracker,
@@ -78,6 +77,8 @@ def learn(
 
         def once(plan: Plan = plan, rate_factor: float = decisions.rate) -> tuple[Trainable, int]:
             """All that is in memory for an attempt goes with it."""
+            # A new one: fp16's loss scaler remembers the step that broke off.
+            accelerator = _accelerator(precision)
             pipeline = model.pipeline
             trainable = Trainable(pipeline, plan.config, DTYPES[precision])
             conditioning = Conditioning(pipeline, config, data.prompts)
@@ -103,17 +104,21 @@ def learn(
                 deadline=deadline,
                 validate=validate,
             )
+            accelerator.free_memory()  # the optimiser's moments
             return trainable, steps
 
         try:
-            learned = once()
-            accelerator.free_memory()  # the optimiser's moments
-            return learned
+            return once()
         except (Diverged, RuntimeError, MemoryError) as error:
             decisions = decisions.after(error, plan, report)
         decisions.write(folder, config)
-        accelerator.free_memory()
         model.reload()
+
+
+def _accelerator(precision: str) -> Accelerator:
+    return Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision, cpu=device().type == "cpu"
+    )
 
 
 def _decide_memory(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.vaes import replace_vae, vae_revision
@@ -78,9 +77,6 @@ def _run(
     photos: Photos,
     chosen: str,
 ) -> int:
-    accelerator = Accelerator(
-        mixed_precision="no" if chosen == "fp32" else chosen, cpu=not torch.cuda.is_available()
-    )
     report.stage("loading", f"{config.base.name} on {device().type}, {chosen}")
     base = layout.base if layout.base.is_dir() else None
 
@@ -125,7 +121,6 @@ def _run(
         Data(instance, prior, prompts),
         config,
         chosen,
-        accelerator=accelerator,
         folder=layout.checkpoints,
         report=report,
         tracker=tracker,
