@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.ema import Average
+from training_entrypoint.optimizers import load_optimizer
 from training_entrypoint.trainable import Trainable
 from training_entrypoint.watchdog import Watchdog
 
@@ -46,7 +47,7 @@ class State:
         """Put everything back as it was."""
         weights, state = checkpoints.load(path)
         self.trainable.load(weights)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.watchdog.first = state.get("first_loss")
         if self.accelerator.scaler is not None and "scaler" in state:
             self.accelerator.scaler.load_state_dict(state["scaler"])
