@@ -16,6 +16,7 @@ from accelerate import Accelerator
 
 from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
+from training_entrypoint.checkpoints import Origin
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
@@ -57,6 +58,7 @@ def learn(
     precision: str,
     *,
     folder: Path,
+    origin: Origin,
     report: Report,
     tracker: Tracker,
     stop: StopRequest,
@@ -98,6 +100,7 @@ def learn(
                 rate_factor=rate_factor,
                 accelerator=accelerator,
                 folder=folder,
+                origin=origin,
                 report=report,
                 tracker=tracker,
                 stop=stop,

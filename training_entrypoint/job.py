@@ -90,6 +90,8 @@ def _run(
     with stop.at_once():
         revision = base_revision(config.base, override=base)
         vae_commit = vae_revision(config.vae) if config.vae is not None else None
+    origin = {"base": revision} | ({"VAE": vae_commit} if vae_commit is not None else {})
+    checkpoints.check_origin(layout.checkpoints, origin)
     model = Model(load)
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
@@ -122,6 +124,7 @@ def _run(
         config,
         chosen,
         folder=layout.checkpoints,
+        origin=origin,
         report=report,
         tracker=tracker,
         stop=stop,

@@ -30,6 +30,7 @@ class State:
     accelerator: Accelerator
     average: Average | None
     watchdog: Watchdog
+    origin: checkpoints.Origin  # what it goes on from, beside the configuration
 
     def save(self, folder: Path, step: int, config: TrainingConfig) -> None:
         """Write the checkpoint of a step."""
@@ -41,7 +42,7 @@ class State:
             state["scaler"] = self.accelerator.scaler.state_dict()
         if self.average is not None:
             state["average"] = self.average.state()
-        checkpoints.save(folder, step, config, self.trainable.state(), state)
+        checkpoints.save(folder, step, config, self.trainable.state(), state, self.origin)
 
     def load(self, path: Path) -> None:
         """Put everything back as it was."""
