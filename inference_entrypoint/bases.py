@@ -88,8 +88,8 @@ def tensor_names(file: Path) -> list[str]:
         return [name for name in header if name != "__metadata__"]
     except (ValueError, TypeError) as error:
         raise BaseModelError(
-            f"{file} is not a safetensors file. Convert pickled checkpoints (.ckpt, .bin) first: "
-            "lensa loads none, they can run code."
+            f"{file} is not a safetensors file. Pickled ones (.ckpt, .bin) can run code: convert "
+            "them first, or train with a .ckpt and --allow-ckpt, which reads its tensors alone."
         ) from error
 
 

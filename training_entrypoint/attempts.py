@@ -16,6 +16,7 @@ from accelerate import Accelerator
 
 from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
+from training_entrypoint.checkpoints import Origin
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
@@ -56,8 +57,8 @@ def learn(
     config: TrainingConfig,
     precision: str,
     *,
-    accelerator: Accelerator,
     folder: Path,
+    origin: Origin,
     report: Report,
     tracker: Tracker,
     stop: StopRequest,
@@ -78,6 +79,8 @@ def learn(
 
         def once(plan: Plan = plan, rate_factor: float = decisions.rate) -> tuple[Trainable, int]:
             """All that is in memory for an attempt goes with it."""
+            # A new one: fp16's loss scaler remembers the step that broke off.
+            accelerator = _accelerator(precision)
             pipeline = model.pipeline
             trainable = Trainable(pipeline, plan.config, DTYPES[precision])
             conditioning = Conditioning(pipeline, config, data.prompts)
@@ -97,23 +100,28 @@ def learn(
                 rate_factor=rate_factor,
                 accelerator=accelerator,
                 folder=folder,
+                origin=origin,
                 report=report,
                 tracker=tracker,
                 stop=stop,
                 deadline=deadline,
                 validate=validate,
             )
+            accelerator.free_memory()  # the optimiser's moments
             return trainable, steps
 
         try:
-            learned = once()
-            accelerator.free_memory()  # the optimiser's moments
-            return learned
+            return once()
         except (Diverged, RuntimeError, MemoryError) as error:
             decisions = decisions.after(error, plan, report)
         decisions.write(folder, config)
-        accelerator.free_memory()
         model.reload()
+
+
+def _accelerator(precision: str) -> Accelerator:
+    return Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision, cpu=device().type == "cpu"
+    )
 
 
 def _decide_memory(

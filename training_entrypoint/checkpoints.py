@@ -2,7 +2,8 @@
 
 step-000200/trained.safetensors  what is trained
 step-000200/optimization.pt      all else that the next step follows from
-step-000200/state.json           the step, the configuration, and the digests of the two
+step-000200/state.json           the step, the configuration, what the base was, and the digests of
+                                 the two
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from safetensors.torch import load_file, save_file
 from lensa.contract import TrainingConfig
 from lensa.errors import ConfigError
 
+Origin = dict[str, str]  # "base" and, of another one than the base's, "VAE": their revisions
+
 _WEIGHTS, _OPTIMIZATION, _STATE = "trained.safetensors", "optimization.pt", "state.json"
 
 
@@ -30,6 +33,7 @@ def save(
     config: TrainingConfig,
     weights: dict[str, torch.Tensor],
     optimization: dict[str, Any],
+    origin: Origin | None = None,
 ) -> Path:
     """Write a checkpoint under a temporary name, then give it its own; drop the oldest ones.
 
@@ -49,6 +53,7 @@ def save(
         state = {
             "step": step,
             "config": config.model_dump(mode="json"),
+            "origin": origin,
             # A folder synced to S3 file by file is whole when these agree, not when it is there.
             "sha256": {name: _sha256(partial / name) for name in (_WEIGHTS, _OPTIMIZATION)},
         }
@@ -93,6 +98,26 @@ def newest(
         _check_same(path, config, theirs)
         return step, path
     return None
+
+
+def check_origin(folder: Path, origin: Origin) -> None:
+    """Raise ConfigError if a checkpoint was made upon another base or VAE than those that are there
+    now under the same name. One from before this was written down is accepted."""
+    for path in _all(folder):
+        try:
+            theirs = dict(json.loads((path / _STATE).read_text())["origin"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        odd = [
+            f"the {what} was {theirs[what]} and is {revision}"
+            for what, revision in origin.items()
+            if theirs.get(what, revision) != revision
+        ]
+        if odd:
+            raise ConfigError(
+                f"the checkpoint {path.name} belongs to other weights: {', '.join(odd)}. Put "
+                f"those back, or empty {folder} to begin anew."
+            )
 
 
 def remove_all(folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from lensa.contract.environment import CLASS_CACHE, KMS_KEY, class_cache_variable
+from training_entrypoint.images import DAMAGED
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 
@@ -105,5 +106,5 @@ def whole(path: Path, size: int) -> bool:
         with Image.open(path) as image:
             image.load()
             return image.size == (size, size)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DAMAGED:
         return False

@@ -44,6 +44,7 @@ def train(
     rate_factor: float,
     accelerator: Accelerator,
     folder: Path,
+    origin: checkpoints.Origin,
     report: Report,
     tracker: Tracker,
     stop: StopRequest,
@@ -62,7 +63,7 @@ def train(
     optimizer = make_optimizer(plan.config, trainable)
     average = None if config.ema_decay is None else Average(trainable, config.ema_decay)
     watchdog, change = Watchdog(config), Change(trainable)
-    state = State(trainable, optimizer, accelerator, average, watchdog)
+    state = State(trainable, optimizer, accelerator, average, watchdog, origin)
     step = 0
     if found := checkpoints.newest(folder, config, report.notice):
         step, path = found

@@ -20,6 +20,7 @@ from lensa.errors import PhotosError
 from training_entrypoint.randomness import generator
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+DAMAGED = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -56,7 +57,7 @@ def read_photo(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
             return file.convert("RGBA" if "A" in file.getbands() else "RGB")
-    except OSError as error:
+    except DAMAGED as error:
         raise PhotosError(
             f"{path.name} cannot be read any more: {error}. Upload it again."
         ) from None
@@ -74,8 +75,8 @@ def has_mask(path: Path) -> bool:
     try:
         with Image.open(path) as file:
             return "A" in file.getbands()
-    except OSError:
-        return False  # `read_image` says what is wrong with it
+    except DAMAGED:
+        return False  # `read_photo` says what is wrong with it
 
 
 def mask_of(image: Image.Image, size: int, crop: Crop = Crop()) -> torch.Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.vaes import replace_vae, vae_revision
@@ -78,9 +77,6 @@ def _run(
     photos: Photos,
     chosen: str,
 ) -> int:
-    accelerator = Accelerator(
-        mixed_precision="no" if chosen == "fp32" else chosen, cpu=not torch.cuda.is_available()
-    )
     report.stage("loading", f"{config.base.name} on {device().type}, {chosen}")
     base = layout.base if layout.base.is_dir() else None
 
@@ -94,6 +90,8 @@ def _run(
     with stop.at_once():
         revision = base_revision(config.base, override=base)
         vae_commit = vae_revision(config.vae) if config.vae is not None else None
+    origin = {"base": revision} | ({"VAE": vae_commit} if vae_commit is not None else {})
+    checkpoints.check_origin(layout.checkpoints, origin)
     model = Model(load)
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
@@ -125,8 +123,8 @@ def _run(
         Data(instance, prior, prompts),
         config,
         chosen,
-        accelerator=accelerator,
         folder=layout.checkpoints,
+        origin=origin,
         report=report,
         tracker=tracker,
         stop=stop,

@@ -34,6 +34,14 @@ def make_optimizer(config: TrainingConfig, trainable: Trainable) -> torch.optim.
     return torch.optim.AdamW(groups, **options, fused=True)
 
 
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put an optimiser's state back; how it computes stays as it was made."""
+    for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        if "fused" in own:
+            saved["fused"] = own["fused"]  # before: it decides where the count of steps lies
+    optimizer.load_state_dict(state)
+
+
 def set_learning_rate(
     optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, factor: float = 1.0
 ) -> float:

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.ema import Average
+from training_entrypoint.optimizers import load_optimizer
 from training_entrypoint.trainable import Trainable
 from training_entrypoint.watchdog import Watchdog
 
@@ -29,6 +30,7 @@ class State:
     accelerator: Accelerator
     average: Average | None
     watchdog: Watchdog
+    origin: checkpoints.Origin  # what it goes on from, beside the configuration
 
     def save(self, folder: Path, step: int, config: TrainingConfig) -> None:
         """Write the checkpoint of a step."""
@@ -40,13 +42,13 @@ class State:
             state["scaler"] = self.accelerator.scaler.state_dict()
         if self.average is not None:
             state["average"] = self.average.state()
-        checkpoints.save(folder, step, config, self.trainable.state(), state)
+        checkpoints.save(folder, step, config, self.trainable.state(), state, self.origin)
 
     def load(self, path: Path) -> None:
         """Put everything back as it was."""
         weights, state = checkpoints.load(path)
         self.trainable.load(weights)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.watchdog.first = state.get("first_loss")
         if self.accelerator.scaler is not None and "scaler" in state:
             self.accelerator.scaler.load_state_dict(state["scaler"])

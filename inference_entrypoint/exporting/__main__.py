@@ -77,10 +77,11 @@ def _make(
     """
     precision = request.precision or "fp16"
     if request.format == "lora":
+        from inference_entrypoint.exporting.describing import vae_notes
         from inference_entrypoint.exporting.lora import save_lora
 
         save_lora(listed(folder, manifest, LORA_FILE), target, force=request.force)
-        return []
+        return vae_notes(manifest)
     if request.format == "kohya":
         from inference_entrypoint.exporting.kohya import save_kohya
 

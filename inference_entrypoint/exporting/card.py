@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from huggingface_hub import ModelCardData
 
-from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig, VaeRef
 from lensa.contract.exports import ExportFormat
 
 _KINDS: dict[ExportFormat, str] = {
@@ -87,6 +87,7 @@ def model_card(
         how,
         "## The base",
         f"{_base(config.base)} {_terms(licence)}",
+        *([_vae(config.vae, adapter)] if config.vae is not None else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -102,6 +103,13 @@ def _base(base: BaseModelRef) -> str:
     if base.source in ("package", "generated"):
         return f"It is made from `{base.name}`, which comes with lensa."
     return "It is made from a base model that is not on the hub."
+
+
+def _vae(vae: VaeRef, adapter: bool) -> str:
+    # A folder's path is somebody's machine.
+    name = f"`{vae}`" if vae.source == "hub" else "a VAE that is not on the hub"
+    where = "use it in the place of the base's own" if adapter else "it is in here"
+    return f"It was trained with {name}: {where}."
 
 
 def _terms(licence: str | None) -> str:

@@ -1,4 +1,7 @@
-"""What readers show beside a file: all of it text, none of it a name or a path of anybody's."""
+"""What is said of an export.
+
+What readers show beside a file is all of it text, and none of it a name or a path of anybody's.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,12 @@ def modelspec(manifest: AvatarManifest, architecture: str) -> dict[str, str]:
         "modelspec.resolution": f"{side}x{side}",
         "modelspec.date": manifest.trained_at.isoformat(timespec="seconds"),
     }
+
+
+def vae_notes(manifest: AvatarManifest) -> list[str]:
+    """Return what the user of a LoRA has to know of its VAE: programs take the base's own."""
+    vae = manifest.config.vae
+    return [] if vae is None else [f"it was trained with the VAE {vae}: choose it there."]
 
 
 def kohya_metadata(manifest: AvatarManifest) -> dict[str, str]:

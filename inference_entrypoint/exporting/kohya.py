@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from inference_entrypoint.exporting.describing import kohya_metadata
+from inference_entrypoint.exporting.describing import kohya_metadata, vae_notes
 from inference_entrypoint.exporting.writing import in_precision, need_space, total_bytes, whole
 from lensa.contract import AvatarManifest, TrainingConfig
 from lensa.contract.exports import ExportPrecision
@@ -43,7 +43,7 @@ def save_kohya(
     with whole(target, force=force) as partial:
         need_space(target, total_bytes(made))
         save_file(made, partial, metadata=kohya_metadata(manifest))
-    return _notes(made)
+    return [*vae_notes(manifest), *_notes(made)]
 
 
 def kohya_tensors(tensors: dict[str, Tensor], config: TrainingConfig) -> dict[str, Tensor]:

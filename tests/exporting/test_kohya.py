@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from inference_entrypoint.adapters import applied, expected_shapes
 from inference_entrypoint.artifact import LORA_FILE, read_manifest
+from inference_entrypoint.exporting.__main__ import export
 from inference_entrypoint.exporting.kohya import kohya_tensors, save_kohya
 from inference_entrypoint.few_step import FEW_STEP, load_accelerator
-from lensa.contract.exports import ExportPrecision
+from lensa.contract import VaeRef
+from lensa.contract.exports import ExportPrecision, ExportRequest
 from lensa.errors import ArtifactError
 
 
@@ -113,6 +115,18 @@ def test_of_dora_the_lengths_of_the_rows_come_along_with_a_word_of_warning(
     save_file({**load_file(folder / LORA_FILE), **lengths}, source)
     (note,) = save_kohya(source, folder.parent / "out.safetensors", read_manifest(folder))
     assert "DoRA" in note
+
+
+def test_of_another_vae_the_user_is_told(tmp_path: Path) -> None:
+    recipe = config(vae=VaeRef(source="hub", location="someone/vae", revision="v2"))
+    folder = tmp_path / "avatar"
+    folder.mkdir()
+    save_file({"unet.to_q.lora_A.weight": torch.ones(4, 2)}, folder / LORA_FILE)
+    write_manifest(folder, recipe)
+    for format in ("kohya", "lora"):
+        out = tmp_path / f"{format}.safetensors"
+        answer = export(ExportRequest(avatar=str(folder), format=format, out=str(out)))
+        assert answer["notes"] == ["it was trained with the VAE someone/vae@v2: choose it there."]
 
 
 def test_a_tensor_that_has_no_name_there_is_not_left_out_silently() -> None:

@@ -19,7 +19,7 @@ from inference.making import config, difference, draw, fresh_micro, write_manife
 
 from inference_entrypoint.artifact import LORA_FILE
 from inference_entrypoint.exporting.__main__ import export
-from lensa.contract import BaseModelRef
+from lensa.contract import BaseModelRef, VaeRef
 from lensa.contract.exports import ExportRequest
 from lensa.errors import AccountError, ConfigError, ServiceError
 
@@ -93,17 +93,17 @@ def test_the_card_says_what_it_is_and_warns_of_the_likeness(
     folder, _ = made(tmp_path)
     base = BaseModelRef(name="theirs", source="hub", location="someone/model")
     hub.repositories["someone/model"] = Stored(False, card={"license": "creativeml-openrail-m"})
-    write_manifest(folder, config(base=base), photo_digests=("a" * 64,) * 6)
+    vae = VaeRef(source="hub", location="someone/vae")
+    write_manifest(folder, config(base=base, vae=vae), photo_digests=("a" * 64,) * 6)
     push(folder)
     head, text = card(hub.repositories[REPO])
     assert head["license"] == "creativeml-openrail-m"
     assert head["base_model"] == "someone/model"
     assert head["instance_prompt"] == "a photo of ohwx person"
     assert {"lora", "dreambooth"} <= set(head["tags"])
-    assert (
-        "on 6 photos. In a prompt `ohwx person` stands for one person." in text
-        and "The photos are not here" in text
-    )
+    assert "on 6 photos. In a prompt `ohwx person` stands for one person." in text
+    assert "The photos are not here" in text
+    assert "trained with `someone/vae`: use it in the place of the base's own" in text
     assert "This draws a real person" in text
     assert f'load_lora_weights("{REPO}"' in text
 
@@ -114,11 +114,13 @@ def test_of_a_base_that_is_not_on_the_hub_the_card_says_neither_folder_nor_licen
 ) -> None:
     folder, _ = made(tmp_path)
     base = BaseModelRef(name="ada", source="folder", location="/home/ada/models/ada")
-    write_manifest(folder, config(base=base, kind="pet", class_noun="dog"))
+    vae = VaeRef(source="folder", location="/home/ada/vae")
+    write_manifest(folder, config(base=base, vae=vae, kind="pet", class_noun="dog"))
     push(folder)
     head, text = card(hub.repositories[REPO])
     assert "license" not in head and "base_model" not in head
     assert "real person" not in text and "licence is not known" in text
+    assert "trained with a VAE that is not on the hub" in text
     assert not [c for c in hub.repositories[REPO].files.values() if b"/home/ada" in c]
 
 

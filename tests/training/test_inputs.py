@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from conftest import write_photos
+from PIL import Image
 from training.running import make_job, reached
 
 from lensa.backends.local.children import child_environment
 from lensa.errors import PhotosError
+from training_entrypoint.images import has_mask, read_photo
 from training_entrypoint.stopping import Stopped
 
 
@@ -42,6 +44,16 @@ def test_a_job_without_photos_says_so(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(PhotosError, match="no photos"):
         job.run()
+
+
+def test_a_photo_that_pillow_refuses_is_one_error_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = write_photos(tmp_path, 1, side=32) / "0.png"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # beyond twice that it is no OSError
+    assert not has_mask(photo)
+    with pytest.raises(PhotosError, match=r"0\.png cannot be read any more.*Upload it again"):
+        read_photo(photo)
 
 
 def test_validation_images_are_drawn_at_the_start_and_on_the_way(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from diffusers.optimization import get_scheduler
 from training.running import make_job, tiny_config
 
 from training_entrypoint.ema import Average
-from training_entrypoint.optimizers import schedule
+from training_entrypoint.optimizers import load_optimizer, schedule
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine", "polynomial"])
@@ -49,6 +49,17 @@ def test_prodigy_finds_a_rate_and_takes_no_notice_of_ours(tmp_path: Path) -> Non
     assert rates[0] == 1e-6  # where it begins
     assert rates[-1] > 1e-5
     assert rates == sorted(rates)
+
+
+def test_a_checkpoint_does_not_say_how_the_optimizer_computes() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    before, now = torch.optim.AdamW([weight], lr=0.5), torch.optim.AdamW([weight], fused=True)
+    before.step()
+    load_optimizer(now, before.state_dict())
+    assert (now.param_groups[0]["fused"], now.param_groups[0]["lr"]) == (True, 0.5)
+    now.step()
+    assert now.state[weight]["step"] == 2
 
 
 class Weights:

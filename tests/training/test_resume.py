@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from training.processes import Interruption, run_process
 from training.running import Job, make_job, reached, tiny_config
 
+from inference_entrypoint.bases import base_revision
 from inference_entrypoint.micro import build_micro
 from lensa.bases import resolve_base
+from lensa.contract import VaeRef
 from lensa.errors import ConfigError
 from training_entrypoint import checkpoints
 from training_entrypoint.stopping import Stopped
@@ -26,16 +29,15 @@ def same(one: Job, other: Job) -> bool:
     return all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
+# More ways, and real signals: test_interrupted.py.
 @pytest.mark.parametrize(
-    "changes",
+    ("stop_at", "changes"),
     [
-        {},
-        {"method": "full", "optimizer": "adamw8bit", "train_text_encoder": True},
-        {"gradient_accumulation": 2, "flip": True, "warmup_steps": 3},
+        (1, {}),
+        (4, {"method": "full", "optimizer": "adamw8bit", "train_text_encoder": True}),
     ],
-    ids=["lora", "full, 8-bit", "accumulated"],
+    ids=["1-lora", "4-full, 8-bit"],
 )
-@pytest.mark.parametrize("stop_at", [1, 4])
 def test_stopped_and_resumed(tmp_path: Path, changes: dict[str, Any], stop_at: int) -> None:
     straight = make_job(tmp_path / "straight", steps=6, **changes)
     straight.run()
@@ -59,17 +61,30 @@ def test_two_runs_with_one_seed_are_the_same_and_another_seed_is_not(tmp_path: P
     assert not same(jobs[0], jobs[2])
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_said_and_the_job_goes_on_from_the_one_before(
+    tmp_path: Path,
+) -> None:
     job = make_job(tmp_path, steps=4, checkpoint_every=1)
     job.stop_when = reached(3)
     with pytest.raises(Stopped):
         job.run()
-    newest = job.layout.checkpoints / "step-000003" / "trained.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-9])
-    assert checkpoints.newest(job.layout.checkpoints, job.config) == (
-        2,
-        job.layout.checkpoints / "step-000002",
-    )
+    folder, told = job.layout.checkpoints, []
+    for name in ("trained.safetensors", "optimization.pt", "state.json"):
+        file = folder / "step-000003" / name
+        whole = file.read_bytes()
+        for damaged in (b"{}", whole[:-9]):
+            file.write_bytes(damaged)
+            found = checkpoints.newest(folder, job.config, told.append)
+            assert found == (2, folder / "step-000002"), name
+        file.write_bytes(whole)
+    damage = "the checkpoint step-000003 is damaged or incomplete: the one before it is used."
+    assert told == [damage] * 6
+    assert checkpoints.newest(folder, job.config) == (3, folder / "step-000003")
+    (folder / "step-000003" / "trained.safetensors").write_bytes(b"")
+    job.stop_when = None
+    assert job.run() == 4
+    said = [event["message"] for event in job.events("notice")]
+    assert said == [damage, "resumed from the checkpoint at step 2"]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
@@ -81,6 +96,32 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as raised:
         job.run()
     assert "learning_rate was 0.001 and is 1e-05, seed was 0 and is 9" in str(raised.value)
+
+
+def test_a_checkpoint_upon_another_base_or_vae_is_refused(tmp_path: Path) -> None:
+    build_micro().save_pretrained(tmp_path / "base")
+    weights = tmp_path / "base" / "unet" / "diffusion_pytorch_model.safetensors"
+    job = make_job(
+        tmp_path,
+        base=resolve_base(str(tmp_path / "base")),
+        vae=VaeRef(source="folder", location=str(tmp_path / "base" / "vae")),
+        prior_preservation=False,
+        validation_prompts=(),
+    )
+    job.stop_when = reached(2)
+    with pytest.raises(Stopped):
+        job.run()
+    job.stop_when = None
+    noted = json.loads((job.layout.checkpoints / "step-000002" / "state.json").read_text())
+    first, vae = noted["origin"]["base"], noted["origin"]["VAE"]
+    tensors = load_file(weights)
+    tensors["conv_in.bias"] += 1
+    save_file(tensors, weights)
+    now = base_revision(job.config.base)
+    with pytest.raises(ConfigError, match=f"other weights: the base was {first} and is {now}"):
+        job.run()
+    with pytest.raises(ConfigError, match=f"the VAE was {vae} and is another"):
+        checkpoints.check_origin(job.layout.checkpoints, {"base": first, "VAE": "another"})
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -105,27 +146,6 @@ def test_a_stop_while_class_images_are_drawn_keeps_those_that_are(tmp_path: Path
     assert all(path.stat().st_mtime_ns == time for path, time in drawn.items())
 
 
-def test_a_damaged_checkpoint_is_said_and_the_job_goes_on_from_the_one_before(
-    tmp_path: Path,
-) -> None:
-    straight = make_job(tmp_path / "straight", steps=4, checkpoint_every=1)
-    straight.run()
-    for name in ("trained.safetensors", "optimization.pt", "state.json"):
-        job = make_job(tmp_path / name, steps=4, checkpoint_every=1)
-        job.stop_when = reached(3)
-        with pytest.raises(Stopped):
-            job.run()
-        (job.layout.checkpoints / "step-000003" / name).write_bytes(b"{}")
-        job.stop_when = None
-        job.run()
-        said = [event["message"] for event in job.events("notice")]
-        assert said == [
-            "the checkpoint step-000003 is damaged or incomplete: the one before it is used.",
-            "resumed from the checkpoint at step 2",
-        ]
-        assert same(straight, job)
-
-
 def test_a_checkpoint_from_before_a_field_was_known_is_still_good(tmp_path: Path) -> None:
     job = make_job(tmp_path, steps=4)
     job.stop_when = reached(2)
@@ -133,7 +153,7 @@ def test_a_checkpoint_from_before_a_field_was_known_is_still_good(tmp_path: Path
         job.run()
     state = job.layout.checkpoints / "step-000002" / "state.json"
     told = json.loads(state.read_text())
-    del told["config"]["noise_offset"], told["config"]["memory"]
+    del told["config"]["noise_offset"], told["config"]["memory"], told["origin"]
     state.write_text(json.dumps(told))
     job.stop_when = None
     assert job.run() == 4
