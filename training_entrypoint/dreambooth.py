@@ -69,7 +69,7 @@ def train(
         step, path = found
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
-    stop.step = step
+    stop.step = began = step
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
     losses: list[torch.Tensor] = []
@@ -164,5 +164,5 @@ def train(
     save(step)
     if average is not None:
         average.put()
-    change.check(step)
+    change.check(step, step - began)
     return step

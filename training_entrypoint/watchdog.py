@@ -66,9 +66,10 @@ class Change:
         norm = norm.detach()
         self._steepest = norm if self._steepest is None else torch.maximum(self._steepest, norm)
 
-    def check(self, steps: int) -> None:
-        """Raise TrainingError if nothing was learned."""
-        if self._steepest is not None and not self._steepest:
+    def check(self, steps: int, noted: int) -> None:
+        """Raise TrainingError if nothing was learned in `steps` steps, `noted` of them noted: of a
+        training that was resumed those before are not known."""
+        if self._steepest is not None and noted == steps and not self._steepest:
             raise TrainingError(
                 f"nothing was learned: in {steps} steps no photo had anything to say. With "
                 "masked_loss, look at the masks, or raise unmasked_weight."
