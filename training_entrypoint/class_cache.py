@@ -1,7 +1,8 @@
-"""Class images that other jobs drew: taken from a channel, and left for the next job in S3.
+"""Class images that other jobs drew: taken from a channel and left for the next job in S3, or
+taken from and left in a folder of this machine.
 
-Each image is an object of its own and S3 stores an object whole or not at all: a cache that was
-left half-way is a smaller cache.
+Each image is an object of its own and S3 stores an object whole or not at all, as a folder does a
+file that is renamed: a cache that was left half-way is a smaller cache.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from lensa.contract import TrainingConfig
+from lensa.contract.class_cache import class_cache_key
 from lensa.contract.environment import CLASS_CACHE, KMS_KEY, class_cache_variable
 from training_entrypoint.images import DAMAGED
 from training_entrypoint.report import Report
@@ -45,6 +48,31 @@ def take(channel: Path, files: list[Path], size: int, report: Report) -> int:
             "they are drawn again."
         )
     return taken
+
+
+def folder_here(
+    config: TrainingConfig, revision: str, environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """Return the folder in which this machine keeps images of this very kind, if it keeps any.
+
+    `revision` is of all that they are drawn with: the base, and the VAE in its place.
+    """
+    place = Path(environ.get(CLASS_CACHE, ""))
+    return place / class_cache_key(config, revision) if place.is_absolute() else None
+
+
+def keep(files: list[Path], folder: Path, size: int, report: Report) -> None:
+    """Copy images into a folder, which others may fill at the same time. What goes wrong is said,
+    and is no reason to fail."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            if not whole(folder / file.name, size):
+                partial = folder / f".{file.name}.{os.getpid()}"
+                shutil.copyfile(file, partial)
+                partial.replace(folder / file.name)
+    except OSError as error:
+        report.notice(f"the class images could not be kept for later trainings: {error}.")
 
 
 def leave(

@@ -32,8 +32,12 @@ def class_images(
     stop: StopRequest,
     deadline: Deadline,
     number: int = 1,
+    *,
+    revision: str = "",
 ) -> list[Path]:
     """Return the files of the class images of concept `number`; draw those that are missing.
+
+    `revision` is of all that they are drawn with: the base, and the VAE in its place.
 
     They lie in the checkpoint folder, so that a resumed job has the same ones again. Must be called
     before anything is added to the pipeline: they show what the base model knows.
@@ -54,10 +58,16 @@ def class_images(
     if all(file.exists() for file in files):
         return files
     taken = class_cache.take(layout.class_cache_of(number), files, config.resolution, report)
+    here = class_cache.folder_here(config, revision)
+    if here is not None:
+        taken += class_cache.take(here, files, config.resolution, report)
     if taken:
         report.notice(f"{taken} of {len(files)} class images come from the cache.")
     if not all(file.exists() for file in files):
         _draw_missing(pipeline, config, files, report, stop, deadline)
+        if here is not None:
+            class_cache.keep(files, here, config.resolution, report)
+            return files
         cached = {path.name for path in image_files(layout.class_cache_of(number))}
         new = [file for file in files if file.name not in cached]
         class_cache.leave(new, report, stop, number=number)

@@ -101,7 +101,16 @@ def _run(
         own = with_class_images(config, layout)
         for number in sorted([*own, *config.drawn_classes(own)]):
             concept = config.every_concept[number - 1]
-            drawn = class_images(model.pipeline, config, layout, report, stop, deadline, number)
+            drawn = class_images(
+                model.pipeline,
+                config,
+                layout,
+                report,
+                stop,
+                deadline,
+                number,
+                revision=" ".join(filter(None, (revision, vae_commit))),
+            )
             files += drawn
             row = prompts.number(concept.fill(concept.class_prompt))
             prompts.prior += [row] * len(drawn)

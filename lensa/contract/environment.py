@@ -16,7 +16,8 @@ SECRETS = "LENSA_SECRETS"
 # JSON of a Consent (lensa.contract.consent), for the avatar's manifest.
 CONSENT = "LENSA_CONSENT"
 
-# s3://bucket/prefix under which the job keeps the class images it has drawn, for later jobs.
+# s3://bucket/prefix under which the job keeps the class images it has drawn, for later jobs; or a
+# folder of this machine, in which each kind of them has a folder of its own.
 CLASS_CACHE = "LENSA_CLASS_CACHE"
 
 # The KMS key that they are encrypted with; without it the bucket's own default.

@@ -178,3 +178,29 @@ def test_the_key_follows_from_what_is_drawn_and_from_nothing_of_the_subject() ->
     keys = {class_cache_key(tiny_config(**{field: value}), "1") for field, value in others.items()}
     keys |= {key, class_cache_key(tiny_config(), "2")}
     assert len(keys) == len(others) + 2
+
+
+def test_on_one_machine_the_next_training_takes_them_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CLASS_CACHE, str(tmp_path / "home"))
+    first = make_job(tmp_path / "first", class_images=3)
+    first.run()
+    (kept,) = (tmp_path / "home").iterdir()
+    damaged = sorted(kept.iterdir())[1]
+    damaged.write_bytes(damaged.read_bytes()[:50])
+
+    second = make_job(tmp_path / "second", class_images=3, subject_id="9zzz0000")
+    second.run()
+    said = [event["message"] for event in second.events("notice")]
+    assert "2 of 3 class images come from the cache." in said
+    drawn = [
+        sorted((job.layout.checkpoints / "class_images").glob("*.png")) for job in (first, second)
+    ]
+    assert [path.read_bytes() for path in drawn[0]] == [path.read_bytes() for path in drawn[1]]
+
+    assert damaged.read_bytes() == drawn[0][1].read_bytes()  # mended, too
+
+    other = make_job(tmp_path / "other", class_images=3, class_prompt="a drawing of a {class_noun}")
+    other.run()
+    assert len(list((tmp_path / "home").iterdir())) == 2

@@ -24,6 +24,7 @@ from lensa.backends.local.serving import LocalServer
 from lensa.backends.locks import Lock
 from lensa.backends.subjects import find_subject, subject_of
 from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract.environment import CLASS_CACHE
 from lensa.contract.events import Event, ValidationEvent, parse_event
 from lensa.costs import Forecast
 from lensa.errors import ArtifactError, BusyError, ConfigError, LensaError, NotFoundError, suggest
@@ -131,7 +132,11 @@ class LocalBackend:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=child_environment(run.layout.root, TRAINING_JOB_NAME=run.name),
+                env=child_environment(
+                    run.layout.root,
+                    TRAINING_JOB_NAME=run.name,
+                    **{CLASS_CACHE: str(self.home.resolve() / "class_images")},
+                ),
                 pass_fds=(lock.fd,),
                 start_new_session=True,  # it outlives its client, and Ctrl-C is not for it
             )
