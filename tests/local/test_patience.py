@@ -17,7 +17,7 @@ from serving import Server, figure, ready
 
 from lensa.endpoint import Endpoint
 
-DEADLINE = 1.5  # seconds
+DEADLINE = 2.0  # seconds
 
 
 @dataclass
@@ -53,7 +53,7 @@ def endpoint(client: httpx.Client) -> Endpoint:
 @pytest.fixture(scope="module")
 def steps(endpoint: Endpoint) -> int:
     """As many as let this machine draw about eight images in the time for an answer."""
-    a_step = endpoint.generate("me", count=4, steps=20, seed=5).seconds / 80
+    a_step = endpoint.generate("me", steps=8, seed=5).seconds / 8
     return max(1, min(200, round(DEADLINE / 8 / a_step)))
 
 
