@@ -161,9 +161,12 @@ async def _invoke(engine: Engine, bodies: Bodies, request: Request, terms: Terms
     if media_type(content_type) != JSON or "content-encoding" in request.headers:
         raise HTTPException(415, f"send {JSON}, not compressed.")
     accept = request.headers.get("accept", JSON)
-    # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
     if body.count(b",") > MAX_COMMAS:
-        raise ConfigError("generation: that many entries are in no request.")
+        raise ConfigError(
+            "generation: that many entries are in no request: send one object with the fields that "
+            "/openapi.json names."
+        )
+    # Strict: `true` is not the seed 1, nor "yes" a truth; the schema says so, too.
     message = GenerationRequest.model_validate_json(body, strict=True)
     events = wants_events(accept)
     format = None if events else negotiate(message, accept)  # refused before anything is drawn

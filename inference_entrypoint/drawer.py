@@ -37,7 +37,7 @@ from inference_entrypoint.channel import (
     Step,
 )
 from inference_entrypoint.logs import log_to_stderr
-from inference_entrypoint.statuses import Busy, refusal, words
+from inference_entrypoint.statuses import GOING, Busy, refusal, words
 from inference_entrypoint.unused import leave_out
 from lensa.contract import GenerationRequest
 from lensa.errors import ArtifactError, LensaError, TooMuchError
@@ -62,7 +62,7 @@ class Going(Busy):
     """The server goes, and nothing is drawn yet."""
 
     def __init__(self) -> None:
-        super().__init__("the server is shutting down.", retry_after=5)
+        super().__init__(GOING, retry_after=5)
 
 
 @dataclass

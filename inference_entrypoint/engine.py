@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 import math
-import queue
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Literal
 
 from inference_entrypoint.channel import (
@@ -37,7 +37,7 @@ from inference_entrypoint.channel import (
     pair,
 )
 from inference_entrypoint.metrics import Metrics
-from inference_entrypoint.statuses import Busy
+from inference_entrypoint.statuses import GOING, Busy
 
 log = logging.getLogger("lensa.server")
 
@@ -48,9 +48,8 @@ _DIED = (
     "once more."
 )
 
-GOING = "the server is shutting down."
-
 State = Literal["loading", "ready", "failed"]
+Outgoing = SimpleQueue[FromServer | None]  # None: nothing more
 Event = Begun | Step | Drawn | Answered | Refused
 
 
@@ -109,7 +108,7 @@ class Engine:
         self._metrics = metrics
         self._numbers = itertools.count(1)
         self._open: dict[int, Ticket] = {}
-        self._to_send: queue_of_messages = _new_queue()
+        self._to_send: Outgoing = SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
         self._failed_starts = 0
         self._closing = False
@@ -134,7 +133,8 @@ class Engine:
                 pass_fds=[theirs.fileno()],
             )
         loop, process = asyncio.get_running_loop(), self._process
-        self._to_send = outgoing = _new_queue()
+        outgoing: Outgoing = SimpleQueue()
+        self._to_send = outgoing
 
         def listen() -> None:
             try:
@@ -277,10 +277,3 @@ class Engine:
             self._close(ticket)
             ticket.hear(Refused(ticket.ask.number, 500, kind, message))
         threading.Thread(target=self._on_failure, args=(message,), daemon=True).start()
-
-
-queue_of_messages = queue.SimpleQueue[FromServer | None]
-
-
-def _new_queue() -> queue_of_messages:
-    return queue.SimpleQueue()

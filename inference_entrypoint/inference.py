@@ -21,14 +21,13 @@ from inference_entrypoint.drawing import OnStep, TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type
 from lensa.contract import MANIFEST, GenerationRequest, GenerationResponse, Layout
+from lensa.contract.environment import DEADLINE
 from lensa.errors import ArtifactError, ConfigError, LensaError, TooMuchError
 
 log = logging.getLogger("lensa.server")
 
 # Where an endpoint's `AdditionalModelDataSources` put the base model, if it was mirrored.
 BASE_CHANNEL = Path("additional-model-data-sources") / "base"
-
-DEADLINE = "LENSA_DEADLINE"  # seconds from a request's arrival to its answer; 0: no end
 
 TOO_SLOW = (
     "generation: no image was ready in the time that an answer may take: ask for fewer steps, a "

@@ -38,12 +38,11 @@ from inference_entrypoint.logs import log_to_stderr
 from inference_entrypoint.metrics import Metrics
 from inference_entrypoint.protocol import PATIENCE, patient
 from lensa.contract import Layout
+from lensa.contract.environment import DEADLINE, SERVE_TOKEN
 
 GRACE = 8  # seconds that running requests have when the server is told to go
 QUEUE = 32  # requests; in batches of eight, the last one waits as long as people do
 BATCH = 8  # images; what a GPU of 24 GB draws at once at 512 px with room to spare
-DEADLINE = "LENSA_DEADLINE"
-TOKEN = "LENSA_SERVE_TOKEN"  # not an argument: those are seen by everybody on the machine
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed, and a hurried answer
 
@@ -77,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     terms = Terms(
         deadline=options.deadline or None,
-        token=os.environ.get(TOKEN) or None,
+        token=os.environ.get(SERVE_TOKEN) or None,
         hosts=LOOPBACK if options.host in LOOPBACK else None,
     )
     config = uvicorn.Config(

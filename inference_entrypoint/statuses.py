@@ -21,6 +21,9 @@ class UnsupportedMediaType(UserError):
     """The body is not JSON, or it is compressed."""
 
 
+GOING = "the server is shutting down."
+
+
 class Busy(LensaError):
     """Not now. `retry_after` is in seconds."""
 

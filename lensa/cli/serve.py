@@ -16,8 +16,6 @@ from lensa.errors import EndpointError
 if TYPE_CHECKING:
     from lensa.client import Client
 
-TOKEN = "LENSA_SERVE_TOKEN"
-
 
 def register(app: typer.Typer) -> None:
     app.command()(serve)
@@ -33,7 +31,7 @@ def serve(
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8080,
     host: Annotated[
-        str, typer.Option(help=f"Another than this machine's own wants a token: ${TOKEN}.")
+        str, typer.Option(help="Another than this machine's own wants a token: $LENSA_SERVE_TOKEN.")
     ] = "127.0.0.1",
     json: Json = False,
 ) -> None:
@@ -43,8 +41,9 @@ def serve(
     $LENSA_SERVE_TOKEN has none.
     """
     from lensa.backends.base import LOOPBACK
+    from lensa.contract.environment import SERVE_TOKEN
 
-    token = os.environ.get(TOKEN) or None
+    token = os.environ.get(SERVE_TOKEN) or None
     if token is None and host not in LOOPBACK:
         token = secrets.token_urlsafe(24)
     with client.serve(*avatars, port=port, host=host, token=token, show_log=True) as endpoint:

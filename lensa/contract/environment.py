@@ -1,6 +1,7 @@
-"""What a training container is told beside its configuration: environment variables.
+"""What a container is told beside its configuration: environment variables.
 
-They are not part of the recipe: the same training with another limit or cache is the same job.
+Of a training they are not part of the recipe: the same training with another limit or cache is the
+same job.
 SageMaker allows 512 characters a value.
 """
 
@@ -22,6 +23,13 @@ CLASS_CACHE = "LENSA_CLASS_CACHE"
 
 # The KMS key that they are encrypted with; without it the bucket's own default.
 KMS_KEY = "LENSA_KMS_KEY"
+
+# Of a server: seconds from a request's arrival to its answer; 0: no end.
+DEADLINE = "LENSA_DEADLINE"
+
+# Of a server: what whoever asks has to know. Not an argument: those are seen by everybody on the
+# machine.
+SERVE_TOKEN = "LENSA_SERVE_TOKEN"
 
 
 def class_cache_variable(number: int) -> str:

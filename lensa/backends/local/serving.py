@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from lensa.backends.base import LOOPBACK
 from lensa.backends.local.children import child_environment, entrypoint
+from lensa.contract.environment import SERVE_TOKEN
 from lensa.errors import BusyError, EndpointError
 
-TOKEN = "LENSA_SERVE_TOKEN"
 _START_SECONDS = 600  # a full-size base from a slow disk
 _STOP_SECONDS = 15
 
@@ -37,7 +37,7 @@ class LocalServer:
         show_log: bool = False,
     ) -> None:
         """`show_log`: on our own stderr; else it is kept, to say why a start failed."""
-        self.token = token = token or os.environ.get(TOKEN) or None
+        self.token = token = token or os.environ.get(SERVE_TOKEN) or None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(
             entrypoint(
@@ -50,7 +50,7 @@ class LocalServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if show_log else self._log,
-            env=child_environment(models[0].parent, **({TOKEN: token} if token else {})),
+            env=child_environment(models[0].parent, **({SERVE_TOKEN: token} if token else {})),
             start_new_session=True,  # Ctrl-C is the client's to handle
         )
         self._url = ""
