@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import logging
 import secrets
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +24,6 @@ log = logging.getLogger("lensa")
 _BUSY_TRIES = 8
 _AT_A_TIME = 4  # images
 _PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
-_SECONDS = 1800.0  # for those: a full-size model on a CPU takes minutes an image
 
 
 class Endpoint:
@@ -98,7 +94,7 @@ class Endpoint:
     def _send(self, request: GenerationRequest) -> GenerationResponse:
         for left in reversed(range(_BUSY_TRIES)):
             try:
-                response = self._post(request)
+                response = self._server.invoke(request)
             except EndpointBusy as busy:
                 if not left:
                     raise
@@ -110,27 +106,6 @@ class Endpoint:
                     raise EndpointError("the endpoint answered without an image.")
                 return response
         raise AssertionError("unreachable")
-
-    def _post(self, request: GenerationRequest) -> GenerationResponse:
-        call = urllib.request.Request(  # noqa: S310 - our own loopback address
-            f"{self.url}/invocations",
-            data=request.model_dump_json().encode(),
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                **({"Authorization": f"Bearer {self._server.token}"} if self._server.token else {}),
-            },
-        )
-        try:
-            with urllib.request.urlopen(call, timeout=_SECONDS) as answer:  # noqa: S310
-                return GenerationResponse.model_validate_json(answer.read())
-        except urllib.error.HTTPError as error:
-            raise _refusal(error) from None
-        except OSError as error:
-            state = "does not answer" if self._server.alive() else "has ended"
-            raise EndpointError(
-                f"the endpoint {state}: {error}. Deploy the avatar again."
-            ) from None
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -246,16 +221,3 @@ def packed(image: Any) -> str:
         if len(text) <= MAX_IMAGE:
             break
     return text
-
-
-def _refusal(error: urllib.error.HTTPError) -> EndpointError | ConfigError:
-    body = error.read()
-    try:
-        message = str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = body.decode(errors="replace")[:300] or str(error.reason)
-    if error.code == 503:
-        return EndpointBusy(message, retry_after=float(error.headers.get("Retry-After") or 1))
-    if error.code == 400:
-        return ConfigError(message)
-    return EndpointError(f"the endpoint answered {error.code}: {message}", status=error.code)

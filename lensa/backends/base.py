@@ -9,7 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
-from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
+from lensa.contract import (
+    AvatarManifest,
+    BaseModelRef,
+    GenerationRequest,
+    GenerationResponse,
+    TrainingConfig,
+)
 from lensa.contract.consent import Consent
 from lensa.contract.events import Event
 from lensa.contract.names import job_name
@@ -86,12 +92,17 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Server(Protocol):
-    """A running endpoint. `token`: what it wants to hear of who asks; None: nothing."""
-
-    token: str | None
+    """A running endpoint."""
 
     @property
     def url(self) -> str: ...
+
+    def invoke(self, request: GenerationRequest) -> GenerationResponse:
+        """Ask once, for no more images than one answer holds.
+
+        Raises EndpointBusy if it is to be asked again, ConfigError for what the request has to
+        change, EndpointError if it fails.
+        """
 
     def alive(self) -> bool: ...
 
