@@ -1,7 +1,7 @@
 """What a training costs: prices in US dollars an hour, and a forecast from them.
 
-The table is of us-east-1, on demand, as listed in 2026: good enough to decide by, and shown
-without a call. Other regions and types are asked of the Pricing API.
+The tables are of us-east-1, on demand: good enough to decide by where AWS's price list may not be
+asked, or nothing may be asked at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from lensa.contract import TrainingConfig
 
+PRICES_DATE = "2026-11"  # when the tables were written down
+PRICES_REGION = "us-east-1"
+
 TRAINING_PRICES = {
+    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.2xlarge": 0.94,
+    "ml.g5.xlarge": 1.408,
+    "ml.g5.2xlarge": 1.515,
+    "ml.g6.2xlarge": 1.222,
+}
+
+HOSTING_PRICES = {
     "ml.g4dn.xlarge": 0.736,
     "ml.g4dn.2xlarge": 0.94,
     "ml.g5.xlarge": 1.408,
