@@ -61,6 +61,27 @@ class Forecast:
         """What it costs if it runs to its limit."""
         return price(self.most_seconds, self.hourly)
 
+    def words(self, source: str) -> str:
+        """Say it in a line. `source` tells whose price it is."""
+        machine = f"{self.instance_type} on demand"
+        about, most = span(self.total_seconds), span(self.most_seconds)
+        if self.hourly is None:
+            return f"about {about}, at most {most} ({machine}: its price is not known)"
+        return (
+            f"about {about} and ${self.dollars:.2f}, at most {most} and ${self.most_dollars:.2f} "
+            f"({machine}: ${self.hourly:g} an hour, {source})"
+        )
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as people say it: "25 minutes", "4 hours", "3 days"."""
+    for unit, name in ((86_400, "day"), (3600, "hour")):
+        if seconds >= 2 * unit or seconds == unit:
+            count = f"{round(seconds / unit, 1):g}"
+            return f"{count} {name}" + ("" if count == "1" else "s")
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute" + ("" if minutes == 1 else "s")
+
 
 def price(seconds: float, hourly: float | None) -> float | None:
     """Return dollars for so many seconds."""

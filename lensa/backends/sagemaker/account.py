@@ -63,6 +63,11 @@ class Account:
         """The account's twelve digits, asked of STS once."""
         return str(self._caller["Account"])
 
+    @property
+    def caller(self) -> str:
+        """The ARN of whoever asks."""
+        return str(self._caller["Arn"])
+
     def client(self, service: str) -> Any:
         """Return the botocore client of a service: one for all threads, and patient."""
         with self._lock:
@@ -74,7 +79,7 @@ class Account:
 
     def hasty_client(self, service: str, region: str) -> Any:
         """Return a client for questions whose answer is not worth waiting for."""
-        with explained(f"making an AWS client for {service}"):
+        with self._lock, explained(f"making an AWS client for {service}"):
             return self._make_client(service, region, seconds=5, attempts=2)
 
     def runtime_client(self) -> Any:
