@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,11 +17,12 @@ from lensa.backends.findings import Check, Finding, require
 from lensa.backends.sagemaker import keys, preflight
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
+from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.preflight.base_model import check_base
 from lensa.backends.sagemaker.preflight.container import check_image
-from lensa.backends.sagemaker.preflight.needs import of_training
+from lensa.backends.sagemaker.preflight.needs import Need, of_training
 from lensa.backends.sagemaker.preflight.network import check_network
 from lensa.backends.sagemaker.preflight.roles import trusted_services
 from lensa.bases import resolve_base
@@ -43,21 +42,8 @@ def cloud(sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch) -> Sag
     return sagemaker_twin
 
 
-@dataclass(frozen=True)
-class Hosting:
-    """The options of an endpoint that preflight looks at."""
-
-    instance_type: str = "ml.g5.xlarge"
-    lifetime: timedelta | None = timedelta(hours=2)
-    image: str | None = None
-    subnets: tuple[str, ...] = ()
-    network_isolation: bool = False
-    hub_secret: str | None = None
-    max_instances: int = 1
-
-
 def found(
-    options: SagemakerOptions | Hosting | None = None,
+    options: SagemakerOptions | DeployOptions | None = None,
     base: BaseModelRef | None = None,
     **settings: Any,
 ) -> dict[str, Finding]:
@@ -65,7 +51,7 @@ def found(
     known = load_settings(**settings)
     account = Account(region=known.region)
     bucket = Bucket(account, known.bucket or "", known.prefix, known.kms_key)
-    if isinstance(options, Hosting):
+    if isinstance(options, DeployOptions):
         findings = preflight.before_deploy(account, bucket, known, options, base)
     else:
         options = options or SagemakerOptions()
@@ -73,7 +59,7 @@ def found(
     return {one.name: one for one in findings}
 
 
-def only(check: Callable[[Account, preflight.Need], Check], options: SagemakerOptions) -> Finding:
+def only(check: Callable[[Account, Need], Check], options: SagemakerOptions) -> Finding:
     """Return what one check alone finds for a training."""
     return check(Account(), of_training(load_settings(), options)).run()
 
@@ -243,16 +229,16 @@ def test_a_trust_policy_is_read_as_iam_writes_it(
 
 def test_an_endpoint_needs_a_role_that_the_scheduler_may_assume(cloud: SagemakerTwin) -> None:
     only = make_role(cloud, "only-sagemaker", "sagemaker.amazonaws.com")
-    finding = found(Hosting(), role=only)["scheduler role"]
+    finding = found(DeployOptions(), role=only)["scheduler role"]
     assert finding.status == "failed"
     assert "scheduler.amazonaws.com" in finding.words and "lensa setup" in finding.mend
-    assert "scheduler role" not in found(Hosting(lifetime=None), role=only)
+    assert "scheduler role" not in found(DeployOptions(keep="forever"), role=only)
     both = make_role(cloud, "both", "sagemaker.amazonaws.com", "scheduler.amazonaws.com")
-    assert not failures(found(Hosting(), role=both))
+    assert not failures(found(DeployOptions(), role=both))
 
 
 def test_what_ails_a_role_with_two_uses_is_said_once(cloud: SagemakerTwin) -> None:
-    findings = found(Hosting(), role=f"arn:aws:iam::{cloud.account}:role/nobody")
+    findings = found(DeployOptions(), role=f"arn:aws:iam::{cloud.account}:role/nobody")
     assert failures(findings) == ["role"]
     assert findings["scheduler role"].status == "skipped"
 
@@ -265,7 +251,7 @@ def test_each_use_of_a_machine_has_a_quota_of_its_own(cloud: SagemakerTwin) -> N
     cloud.quotas["ml.g5.xlarge for endpoint usage"] = 0
     assert not failures(found())
     assert failures(found(SagemakerOptions(spot=True))) == ["quota"]
-    finding = found(Hosting(), role=make_role(cloud, "both", *TWO))["quota"]
+    finding = found(DeployOptions(), role=make_role(cloud, "both", *TWO))["quota"]
     assert "'ml.g5.xlarge for endpoint usage' is 0 (new accounts often have 0)" in finding.words
     assert "Ask for more: https://us-east-1.console.aws.amazon.com/servicequotas" in finding.mend
 
@@ -274,7 +260,7 @@ TWO = ("sagemaker.amazonaws.com", "scheduler.amazonaws.com")
 
 
 def test_an_endpoint_that_may_grow_needs_room_to(cloud: SagemakerTwin) -> None:
-    finding = found(Hosting(max_instances=9))["quota"]
+    finding = found(DeployOptions(asynchronous=True, max_instances=9))["quota"]
     assert finding.status == "failed"
     assert "is 4, and 9 are asked for" in finding.words and "--desired-value 9" in finding.mend
 
