@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lensa.backends.findings import Check, Finding, failed, ok, unknown
+from lensa.backends.hub import address, ask, token
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.mirror import mirrored
-from lensa.backends.hub import address, ask, token
 from lensa.backends.sagemaker.preflight.needs import Need
 from lensa.backends.sagemaker.preflight.question import question
 from lensa.backends.sagemaker.transfer import Store
