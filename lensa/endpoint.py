@@ -6,22 +6,21 @@ import base64
 import io
 import logging
 import secrets
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lensa.backends.base import Server
+from lensa.backends.base import Queue, Server
 from lensa.contract.generation import MAX_IMAGE, MAX_SIDE, GenerationRequest, GenerationResponse
 from lensa.contract.prompts import with_subject
-from lensa.errors import ConfigError, EndpointBusy, EndpointError
+from lensa.errors import ConfigError, EndpointError, TooMuchError
 from lensa.gallery import Gallery
+from lensa.pending import PendingGallery
 
 if TYPE_CHECKING:
     from lensa.like import Source
 
 log = logging.getLogger("lensa")
 
-_BUSY_TRIES = 8
 _AT_A_TIME = 4  # images
 _PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
 
@@ -43,14 +42,52 @@ class Endpoint:
     def url(self) -> str:
         return self._server.url
 
-    def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
+    @overload
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        style: str | None = None,
+        wait: Literal[True] = True,
+        **fields: Any,
+    ) -> Gallery: ...
+    @overload
+    def generate(
+        self, prompt: str = "", *, style: str | None = None, wait: Literal[False], **fields: Any
+    ) -> PendingGallery: ...
+    def generate(
+        self, prompt: str = "", *, style: str | None = None, wait: bool = True, **fields: Any
+    ) -> Gallery | PendingGallery:
         """Make images. `fields` are those of GenerationRequest: count, seed, steps, expand, ...
 
-        `style` names a style pack. Raises ConfigError for what has to be changed in the request,
+        `style` names a style pack. `wait=False` leaves the request with an asynchronous endpoint,
+        and returns at once. Raises ConfigError for what has to be changed in the request,
         NotFoundError for an unknown style, EndpointError if the endpoint fails.
         """
-        response = self.send(make_request(prompt, style=style, name=self._name, **fields))
-        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+        request = make_request(prompt, style=style, name=self._name, **fields)
+        if wait:
+            response = self.send(request)
+            return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+        queue = self._queue("wait=False")
+        return PendingGallery(queue.put(_seeded(request)), queue)
+
+    def pending(self, id: str) -> PendingGallery:
+        """Return the images that `generate(wait=False)` has asked for, here or on another machine.
+
+        Raises NotFoundError if the endpoint has no such request, or its answer was fetched before.
+        """
+        gallery = PendingGallery(id, self._queue("pending"))
+        gallery.done()
+        return gallery
+
+    def _queue(self, wanted: str) -> Queue:
+        queue = self._server.queue
+        if queue is None:
+            raise ConfigError(
+                f"{wanted}: this endpoint answers while you wait, and keeps no requests. One that "
+                "does is deployed with asynchronous=True (backend='sagemaker')."
+            )
+        return queue
 
     def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
         """Make an image again: `source` is a file that lensa wrote, or one opened.
@@ -62,21 +99,32 @@ class Endpoint:
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
-        """Send a request and return the answer; a busy endpoint is asked again, as it says, and
-        the log "lensa" tells of it.
+        """Send a request and return the answer; a busy endpoint is waited for, and the log "lensa"
+        tells of it.
 
         Many images are asked for a few at a time, so that no answer is too long, nor too long in
         coming: they are the same images. What an endpoint has no time for in one answer is asked
-        for in the next.
+        for in the next. An asynchronous one is asked for all at once.
         """
-        if request.seed is None:
-            request = request.model_copy(update={"seed": secrets.randbelow(2**32)})
-        at_a_time, parts = _at_a_time(request), []
+        request, parts = _seeded(request), []
+        at_a_time = _at_a_time(request) if self._server.queue is None else request.count
         index, end = request.index, request.index + request.count
         while index < end:
-            update = {"index": index, "count": min(at_a_time, end - index)}
-            parts.append(self._send(request.model_copy(update=update)))
-            index += len(parts[-1].images)
+            count = min(at_a_time, end - index)
+            try:
+                part = self._server.invoke(
+                    request.model_copy(update={"index": index, "count": count})
+                )
+            except TooMuchError as much:
+                if count == 1:
+                    raise
+                at_a_time = count // 2
+                log.warning("asking for %d images at a time: %s", at_a_time, much)
+                continue
+            if not part.images:
+                raise EndpointError("the endpoint answered without an image.")
+            parts.append(part)
+            index += len(part.images)
         if len(parts) == 1:
             return parts[0]
         return parts[0].model_copy(
@@ -91,25 +139,13 @@ class Endpoint:
             }
         )
 
-    def _send(self, request: GenerationRequest) -> GenerationResponse:
-        for left in reversed(range(_BUSY_TRIES)):
-            try:
-                response = self._server.invoke(request)
-            except EndpointBusy as busy:
-                if not left:
-                    raise
-                wait = min(busy.retry_after, 30)
-                log.warning("the endpoint is busy, asking again in %g s: %s", wait, busy)
-                time.sleep(wait)
-            else:
-                if not response.images:
-                    raise EndpointError("the endpoint answered without an image.")
-                return response
-        raise AssertionError("unreachable")
-
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._server.alive()
+
+    def sdk(self) -> Any:
+        """Return the endpoint as AWS's SDK has it; ConfigError without it, or for a local one."""
+        return self._server.sdk()
 
     def close(self) -> None:
         """Take the endpoint down. Calling it again does nothing."""
@@ -123,6 +159,13 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint of {self.avatar} at {self.url}>"
+
+
+def _seeded(request: GenerationRequest) -> GenerationRequest:
+    """Return a request with a seed: the same one for all of its parts, however often asked."""
+    if request.seed is not None:
+        return request
+    return request.model_copy(update={"seed": secrets.randbelow(2**32)})
 
 
 def _at_a_time(request: GenerationRequest) -> int:

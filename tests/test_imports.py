@@ -38,6 +38,7 @@ FLOORS = [
         "lensa.job",
         "lensa.endpoint",
         "lensa.gallery",
+        "lensa.pending",
         "lensa.id_photo",
         "lensa.like",
         "lensa.display",

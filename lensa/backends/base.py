@@ -91,20 +91,48 @@ class JobInfo:
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+class Queue(Protocol):
+    """Where the requests of an asynchronous endpoint wait, and their answers."""
+
+    def put(self, request: GenerationRequest) -> str:
+        """Leave a request, and return the id that it is known by from any machine."""
+
+    def look(self, id: str) -> GenerationResponse | None:
+        """Return the answer, or None if it is not there yet. It stays where it is.
+
+        Raises NotFoundError for an unknown id, and what `Server.invoke` raises.
+        """
+
+    def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:
+        """Return the answer when it is there; EndpointBusy if that takes longer than `seconds`."""
+
+    def forget(self, id: str) -> None:
+        """Delete a request and its answer: they are about a person. One that has not been begun
+        is not drawn. Again does nothing."""
+
+
 class Server(Protocol):
     """A running endpoint."""
 
     @property
     def url(self) -> str: ...
 
-    def invoke(self, request: GenerationRequest) -> GenerationResponse:
-        """Ask once, for no more images than one answer holds.
+    @property
+    def queue(self) -> Queue | None:
+        """Where requests wait; None if each is answered while whoever asks waits."""
 
-        Raises EndpointBusy if it is to be asked again, ConfigError for what the request has to
-        change, EndpointError if it fails.
+    def invoke(self, request: GenerationRequest) -> GenerationResponse:
+        """Ask for no more images than one answer holds, and wait while the endpoint is busy.
+
+        Raises EndpointBusy if it is so for too long, TooMuchError if one answer does not hold what
+        is asked for, another UserError for what the request has to change, EndpointError if it
+        fails.
         """
 
     def alive(self) -> bool: ...
+
+    def sdk(self) -> Any:
+        """Return the endpoint as the platform's own SDK has it."""
 
     def close(self) -> None:
         """Take it down. Calling it again does nothing."""

@@ -11,7 +11,7 @@ from typing import Any
 from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
 from lensa.backends.bundle import build_bundle
 from lensa.backends.disk import make_folder, write_whole
-from lensa.backends.sagemaker import instances, keys, mirror, prices, subjects
+from lensa.backends.sagemaker import instances, keys, mirror, preflight, prices, subjects
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.avatars import local_folder, read_manifest
 from lensa.backends.sagemaker.bucket import Bucket, default_name
@@ -86,7 +86,8 @@ class SagemakerBackend:
         return instances.recipe(self.options.instance_type)
 
     def subject(self, name: str) -> Subject:
-        self._place()  # the first question to AWS: is there an account, a role, a bucket?
+        found = preflight.before_training(self.account, self.bucket, self._settings, self.options)
+        preflight.require(found)  # the first question to AWS: an account, a role, a quota, ...?
         self._ready_bucket()
         return subjects.subject_of(self.home, self.store, name)
 
@@ -118,7 +119,7 @@ class SagemakerBackend:
             return latest.name
         number = 1 if latest is None else keys.attempt_of(latest.name) + 1
         progress = _progress(on_event)
-        for note in self.bucket.notes():
+        for note in (self._estimate(plan.config), *self.bucket.notes()):
             if on_event is not None:
                 on_event(NoticeEvent(message=note))
         supplies = gather(self.store, self.home, plan, self.options, progress)
@@ -202,13 +203,25 @@ class SagemakerBackend:
     def _listed(self, instance_type: str) -> float | None:
         return prices.listed(instance_type, self.account.region)
 
+    def _estimate(self, config: TrainingConfig) -> str:
+        quote = self.quote(self.options.instance_type)
+        hourly = quote.dollars if quote else None
+        most = max_seconds(self.options, hourly)
+        estimate = forecast(config, self.options.instance_type, hourly, most)
+        return estimate.words(quote.source if quote else "")
+
     def hourly(self, instance_type: str) -> float | None:
-        if instance_type not in self._prices:
-            self._prices[instance_type] = prices.hourly(self.account, instance_type)
-        return self._prices[instance_type]
+        quote = self.quote(instance_type)
+        return quote.dollars if quote else None
+
+    def quote(self, instance_type: str) -> prices.Price | None:
+        """Return the price of an hour of training, asked for once."""
+        if instance_type not in self._quotes:
+            self._quotes[instance_type] = prices.quote(self.account, instance_type)
+        return self._quotes[instance_type]
 
     @cached_property
-    def _prices(self) -> dict[str, float | None]:
+    def _quotes(self) -> dict[str, prices.Price | None]:
         return {}
 
     # --- following ---

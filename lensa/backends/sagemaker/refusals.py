@@ -86,13 +86,13 @@ def _explain(error: Exception, doing: str) -> LensaError | None:
 def _raised(error: BotoCoreError) -> tuple[type[LensaError], str]:
     for ancestor in type(error).__mro__:
         if (refusal := RAISED.get(ancestor.__name__)) is not None:
-            return refusal.kind, refusal.text.format(message=_clean(str(error)).rstrip("."))
+            return refusal.kind, refusal.text.format(message=cleaned(str(error)).rstrip("."))
     raise error  # not reached: the table has BotoCoreError itself
 
 
 def _answered(error: ClientError) -> tuple[type[LensaError], str]:
     code = error_code(error)
-    message = _clean(str(error.response.get("Error", {}).get("Message") or "no reason given"))
+    message = cleaned(str(error.response.get("Error", {}).get("Message") or "no reason given"))
     if code in QUOTA:
         return AccountError, _quota(message)
     denied = _NOT_AUTHORIZED.search(message)
@@ -176,7 +176,7 @@ def _region(error: ClientError) -> str:
     return str(region or "another region")
 
 
-def _clean(message: str) -> str:
+def cleaned(message: str) -> str:
     """Return AWS's sentence without what could be a secret."""
 
     def hide(found: re.Match[str]) -> str:
