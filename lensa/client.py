@@ -208,6 +208,15 @@ class Client:
         plan = plan.of(known or Subject(name, new_subject_id()))
         return backend.dry_run(plan), backend.forecast(plan.config)
 
+    def prepare(self, photos: PhotoInput, *, subject: str, **options: Any) -> TrainingPlan:
+        """Check everything that `train` with the same arguments checks first, and return the plan,
+        with a placeholder for the subject. Nothing is started, asked or written down.
+
+        Raises UserError like `train`.
+        """
+        given = {"class_photos": None, "recursive": False, "anyway": False, **options}
+        return self._prepared(photos, subject, **given)[2]
+
     def _prepared(
         self,
         photos: PhotoInput | None,
