@@ -123,6 +123,9 @@ def endpoint(**changes: Any) -> Endpoint:
         model_error(
             0, "Your invocation timed out while waiting for a response from container primary."
         ),
+        model_error(
+            500, "Amazon SageMaker could not get a response from the primary endpoint."
+        ),
         model_error(500, '{"code": 500, "type": "InternalServerException", '
                          '"message": "Worker died."}'),
     ],

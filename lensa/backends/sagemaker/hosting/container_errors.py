@@ -27,6 +27,7 @@ _LONGEST = 600  # characters of a text that has none of the forms
 _STATUS = re.compile(r"(?:error|status|code)\W*\(?(\d{3}|0)\b\)?", re.IGNORECASE)
 _CUT_MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')  # of JSON that was cut off
 _CUT_TYPE = re.compile(r'"type"\s*:\s*"(\w+)"')
+_NO_ANSWER = re.compile(r"could not get a response", re.IGNORECASE)
 _TIMED_OUT = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 # By the type that our server names.
@@ -75,10 +76,16 @@ def error_for(said: Said, endpoint: str, log: str) -> LensaError:
         return kind(f"{said.message} {log}" if kind is AccountError else said.message)
     if said.status == 503:
         return EndpointBusy(said.message, retry_after=0)
-    if said.status in {0, 408, 504} or _TIMED_OUT.search(said.message):
+    if said.status in {408, 504} or _TIMED_OUT.search(said.message):
         return EndpointBusy(
             f"{endpoint} did not answer within the minute that SageMaker gives it (it still loads "
             "its model, or others are before you)",
+            retry_after=0,
+        )
+    if said.status == 0 or _NO_ANSWER.search(said.message):
+        return EndpointBusy(
+            f"the container of {endpoint} gave no answer (it may have died, and be started again): "
+            f"{said.message.rstrip('.')}",
             retry_after=0,
         )
     if said.status == 413:
