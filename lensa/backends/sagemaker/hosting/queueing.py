@@ -73,7 +73,9 @@ class SagemakerQueue:
         endpoint, log_place = f"the endpoint {self._caller.endpoint}", self._caller.log_place()
         error = error_for(said, endpoint, log_place)
         if isinstance(error, EndpointBusy):  # it had an hour, which will not do another time either
-            error = EndpointError(f"{endpoint} gave no images: {said.message}. {log_place}")
+            error = EndpointError(
+                f"{endpoint} gave no images: {said.message.rstrip('.')}. {log_place}"
+            )
         raise error
 
     def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:
