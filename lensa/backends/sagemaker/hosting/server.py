@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import cached_property
 
 from lensa.backends.sagemaker.hosting import parts
@@ -59,16 +58,8 @@ class DeployedServer(SagemakerServer):
         return first[0]
 
     @property
-    def name(self) -> str:
-        return self.endpoint
-
-    @property
     def shelf(self) -> Shelf:
         return self._shelf
-
-    def end(self) -> datetime | None:
-        """Return when it is deleted; None: never by itself."""
-        return self._lease.end()
 
 
 def take_down(site: Site, endpoint: str) -> None:
