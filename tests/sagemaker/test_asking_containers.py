@@ -59,5 +59,7 @@ def test_a_real_time_endpoint_through_all_that_happens_to_it(
     elsewhere = Client().endpoint(name)
     endpoint.close()
     assert not elsewhere.alive()
-    with pytest.raises(EndpointError, match=f"{name} has ended.*Deploy the avatar again"):
+    with pytest.raises(
+        EndpointError, match=rf"{name} has ended \(its end was set for 20.*Deploy the avatar again"
+    ):
         elsewhere.generate("me")

@@ -80,7 +80,7 @@ class SagemakerServer:
         return None
 
     def end(self) -> datetime | None:
-        """Return when it is deleted, as far as `ends` knows."""
+        """Return when it is deleted, or was to be; None: never by itself, or nobody knows."""
         return None if self._ends is None else self._ends()
 
     @property
