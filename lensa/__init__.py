@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
     from lensa.contract import TrainingConfig as TrainingConfig
+    from lensa.diagnosis import Report
     from lensa.endpoint import Endpoint as Endpoint
     from lensa.errors import LensaError as LensaError
     from lensa.errors import TrainingError as TrainingError
@@ -65,6 +66,7 @@ __all__ = [
     "avatar",
     "avatars",
     "check",
+    "doctor",
     "jobs",
     "styles",
     "train",
@@ -103,6 +105,12 @@ def check(photos: PhotoInput, **options: Any) -> Examined:
     """Look at photos as `train` would: see Client.check."""
     place = {name: options.pop(name) for name in _PLACE if name in options}
     return _client(place).check(photos, **options)
+
+
+def doctor(photos: PhotoInput | None = None, **options: Any) -> Report:
+    """Look for whatever would stand in the way of a training or an endpoint: see Client.doctor."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).doctor(photos, **options)
 
 
 def attach(name: str, **settings: Any) -> TrainingJob:
