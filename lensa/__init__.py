@@ -13,16 +13,18 @@ Names are loaded when they are first used: `import lensa` itself costs next to n
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lensa.avatar import Avatar as Avatar
     from lensa.backends.base import JobInfo
+    from lensa.batches.report import Report
     from lensa.client import Client as Client
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
     from lensa.contract import TrainingConfig as TrainingConfig
-    from lensa.diagnosis import Report
+    from lensa.diagnosis import Diagnosis
     from lensa.endpoint import Endpoint as Endpoint
     from lensa.errors import LensaError as LensaError
     from lensa.errors import TrainingError as TrainingError
@@ -65,6 +67,7 @@ __all__ = [
     "attach",
     "avatar",
     "avatars",
+    "batch",
     "check",
     "doctor",
     "jobs",
@@ -107,10 +110,24 @@ def check(photos: PhotoInput, **options: Any) -> Examined:
     return _client(place).check(photos, **options)
 
 
-def doctor(photos: PhotoInput | None = None, **options: Any) -> Report:
+def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
     """Look for whatever would stand in the way of a training or an endpoint: see Client.doctor."""
     place = {name: options.pop(name) for name in _PLACE if name in options}
     return _client(place).doctor(photos, **options)
+
+
+def batch(
+    file: str | Path, out: str | Path = "batch", *, parallel: int | None = None, **options: Any
+) -> Report:
+    """Train an avatar for each row of a CSV or YAML file, and bring their galleries to `out`.
+
+    `options` are settings (backend, region, ...) and any column for the rows that say nothing of
+    it. The same call goes on where the last one ended: see lensa.batches.batch.run_batch.
+    """
+    from lensa.batches.batch import run_batch
+
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return run_batch(_client(place), file, out, parallel=parallel, **options)
 
 
 def attach(name: str, **settings: Any) -> TrainingJob:

@@ -29,7 +29,7 @@ from lensa.settings import Settings, load_settings
 from lensa.summary import opening
 
 if TYPE_CHECKING:
-    from lensa.diagnosis import Purpose, Report
+    from lensa.diagnosis import Diagnosis, Purpose
     from lensa.photos.examine import Examined
     from lensa.photos.showing.upload import Upload
     from lensa.photos.sources import Objects, PhotoInput
@@ -210,6 +210,15 @@ class Client:
         plan = plan.of(known or Subject(name, new_subject_id()))
         return backend.dry_run(plan), backend.forecast(plan.config)
 
+    def prepare(self, photos: PhotoInput, *, subject: str, **options: Any) -> TrainingPlan:
+        """Check everything that `train` with the same arguments checks first, and return the plan,
+        with a placeholder for the subject. Nothing is started, asked or written down.
+
+        Raises UserError like `train`.
+        """
+        given = {"class_photos": None, "recursive": False, "anyway": False, **options}
+        return self._prepared(photos, subject, **given)[2]
+
     def _prepared(
         self,
         photos: PhotoInput | None,
@@ -292,7 +301,7 @@ class Client:
         kind: Kind | None = None,
         base: str | None = None,
         **fields: Any,
-    ) -> Report:
+    ) -> Diagnosis:
         """Look for whatever would stand in the way of a training or an endpoint, before it costs.
 
         Nothing is changed, uploaded or started, and nothing that is found is raised: the report

@@ -114,6 +114,11 @@ def forecast(
         ),
         "exporting": float(_EXPORT_SECONDS),
     }
+    if config.gallery:
+        steps = config.base.sampling_steps
+        seconds["gallery"] = sampling * sum(
+            item.count * (item.steps or steps) for item in config.gallery
+        )
     return Forecast(
         instance_type,
         {phase: round(value, 1) for phase, value in seconds.items()},

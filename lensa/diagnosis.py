@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lensa.backends.sagemaker.hosting.options import DeployOptions
     from lensa.photos.examine import Examined
 
-__all__ = ["Estimate", "Report", "diagnose"]
+__all__ = ["Diagnosis", "Estimate", "diagnose"]
 
 Purpose = Literal["train", "deploy"]
 
@@ -49,7 +49,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Report:
+class Diagnosis:
     """Every finding. It shows itself on a terminal and in a notebook."""
 
     title: str
@@ -125,7 +125,7 @@ def diagnose(
     photos: Callable[[], Examined] | None,
     configure: Callable[[int | None], TrainingConfig],
     options: dict[str, Any],
-) -> Report:
+) -> Diagnosis:
     """Ask everything, on this machine or in the account, and return what was found.
 
     Args:
@@ -144,13 +144,13 @@ def diagnose(
         if options:
             raise ConfigError(f"{min(options)} is an option of backend='sagemaker'.")
         found = findings(settings.home_path, ref)
-        return Report(f"To {purpose} on this machine", (*found, *trouble, *own))
+        return Diagnosis(f"To {purpose} on this machine", (*found, *trouble, *own))
     from lensa.backends.sagemaker.backend import SagemakerBackend
 
     assert isinstance(backend, SagemakerBackend)
     config = configure(count) if ref is not None and purpose == "train" else None
     found, estimate = _in_the_account(settings, backend, purpose, ref, config, options)
-    return Report(f"To {purpose} on SageMaker", (*found, *trouble, *own), estimate)
+    return Diagnosis(f"To {purpose} on SageMaker", (*found, *trouble, *own), estimate)
 
 
 def _in_the_account(

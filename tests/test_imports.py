@@ -49,6 +49,7 @@ FLOORS = [
         "lensa.exporting",
     ],
     ["lensa.client"],
+    ["lensa.batches"],
     ["lensa.demo", "lensa.sheet", "lensa.testing"],
     ["lensa.cli"],
 ]

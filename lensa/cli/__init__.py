@@ -9,6 +9,7 @@ import typer
 from lensa import __version__
 from lensa.cli import (
     avatars,
+    batch,
     check,
     demo,
     doctor,
@@ -41,7 +42,21 @@ def lensa(
         raise typer.Exit
 
 
-for group in (demo, doctor, check, train, jobs, avatars, serve, generate, export, id_photo, mirror):
+# In the order of `lensa --help`.
+for group in (
+    demo,
+    doctor,
+    check,
+    train,
+    batch,
+    jobs,
+    avatars,
+    serve,
+    generate,
+    export,
+    id_photo,
+    mirror,
+):
     group.register(app)
 
 

@@ -9,7 +9,7 @@ import typer
 from lensa.cli.output import Backend, Json, Settings, emit, fields, told
 
 if TYPE_CHECKING:
-    from lensa.diagnosis import Report
+    from lensa.diagnosis import Diagnosis
 
 STANDS_IN_THE_WAY = 1
 
@@ -70,7 +70,7 @@ def doctor(
         raise typer.Exit(STANDS_IN_THE_WAY)
 
 
-def _print(report: Report) -> None:
+def _print(report: Diagnosis) -> None:
     """Print the report as it says itself, with colours. Addresses stay in one piece."""
     from rich.console import Console
     from rich.text import Text

@@ -20,7 +20,7 @@ from lensa.cli import app
 from lensa.client import Client
 from lensa.contract import BASES
 from lensa.costs import PRICES_DATE
-from lensa.diagnosis import Report
+from lensa.diagnosis import Diagnosis
 from lensa.errors import ConfigError
 from lensa.testing import SagemakerTwin
 
@@ -43,7 +43,7 @@ def told(*arguments: str) -> dict[str, Any]:
     return value
 
 
-def by_name(report: Report) -> dict[str, Finding]:
+def by_name(report: Diagnosis) -> dict[str, Finding]:
     return {one.name: one for one in report.findings}
 
 
@@ -212,7 +212,7 @@ def test_a_word_that_is_none_is_refused() -> None:
 
 
 def test_a_notebook_shows_the_report_and_nothing_of_it_is_markup() -> None:
-    report = Report("To train", (Finding("role", "failed", "<b>no</b>", "aws iam <name>"),))
+    report = Diagnosis("To train", (Finding("role", "failed", "<b>no</b>", "aws iam <name>"),))
     page = report._repr_html_()
     assert "&lt;b&gt;no" in page and "<code>aws iam &lt;name&gt;</code>" in page
     assert "1 thing stands in the way." in page

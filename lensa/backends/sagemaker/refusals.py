@@ -61,6 +61,16 @@ def error_code(error: BaseException | None) -> str:
     return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
 
+def used_up(error: BaseException) -> bool:
+    """Whether an error of `explained` says that a quota is used up which is more than nothing: what
+    holds it now gives it back."""
+    answered = error.__cause__
+    if error_code(answered) not in QUOTA:
+        return False
+    found = _LIMIT.search(str(answered))
+    return found is None or int(found["value"]) > 0
+
+
 def _explain(error: Exception, doing: str) -> LensaError | None:
     from botocore.exceptions import BotoCoreError, ClientError
 
