@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
     from lensa.contract import TrainingConfig as TrainingConfig
+    from lensa.diagnosis import Diagnosis
     from lensa.endpoint import Endpoint as Endpoint
     from lensa.errors import LensaError as LensaError
     from lensa.errors import TrainingError as TrainingError
@@ -69,6 +70,7 @@ __all__ = [
     "batch",
     "check",
     "deploy",
+    "doctor",
     "down",
     "endpoint",
     "endpoints",
@@ -111,6 +113,12 @@ def check(photos: PhotoInput, **options: Any) -> Examined:
     """Look at photos as `train` would: see Client.check."""
     place = {name: options.pop(name) for name in _PLACE if name in options}
     return _client(place).check(photos, **options)
+
+
+def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
+    """Look for whatever would stand in the way of a training or an endpoint: see Client.doctor."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).doctor(photos, **options)
 
 
 def batch(
