@@ -130,6 +130,7 @@ Ada,photos/nobody,person,anime,1,,0
         ("a.csv", "subject,photos\nx,a,b\n", "line 2: it has 3 cells and there are 2 columns"),
         ("a.csv", 'subject,photos\nada,"p\n', "line 2: it cannot be read: unexpected end of data"),
         ("a.csv", "subject,subject\n", "line 1: the column 'subject' is there twice"),
+        ("a.csv", ",subject\n0,ada\n", "line 2: '0' is in a column without a name"),
         ("a.csv", b"subject,ph\xe9\n", "is not UTF-8"),
         ("a.csv", b"subject\0", "is no text"),
         ("a.csv", "subject,photos\n", "has no rows"),

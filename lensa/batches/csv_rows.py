@@ -45,21 +45,17 @@ def csv_rows(path: Path, text: str) -> Iterator[RawRow]:
                 f"it has {len(cells)} cells and there are {len(header)} columns: put a cell that "
                 f'has a {delimiter!r} in it in quotes, as "anime{delimiter}neon".',
             )
-        yield RawRow(
-            line,
-            {
-                column: value_of(column, cell)
-                for column, cell in zip(header, cells, strict=False)
-                if cell.strip() and column
-            },
-        )
+        filled = [pair for pair in zip(header, cells, strict=False) if pair[1].strip()]
+        if nameless := [cell for column, cell in filled if not column]:
+            _refuse(path, line, f"{nameless[0].strip()[:40]!r} is in a column without a name.")
+        yield RawRow(line, {column: value_of(column, cell) for column, cell in filled})
 
 
 def _delimiter(text: str) -> tuple[str, int]:
     """Return what stands between cells, and how many lines say only that: "sep=;"."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        return first.strip()[4], text.splitlines().index(first) + 1
+    if first.strip().lower() in {f"sep={one}".strip() for one in _DELIMITERS}:
+        return first.strip()[4:] or "\t", text.splitlines().index(first) + 1
     return max(_DELIMITERS, key=first.count), 0
 
 

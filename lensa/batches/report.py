@@ -13,7 +13,7 @@ from lensa.backends.disk import make_folder, write_whole
 from lensa.batches.contact_sheet import contact_sheet
 from lensa.batches.outcome import ENDED, Outcome
 
-_TEXTS = ("notes", "error")
+_TEXTS = ("missing", "notes", "error")
 _COLUMNS = ("line", "subject", "status", "avatar", "job", "seconds", "dollars", "images", *_TEXTS)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
