@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
 @dataclass(frozen=True)
-class Report:
+class BatchReport:
     """What has become of each row, in the order of the file."""
 
     rows: tuple[Outcome, ...]
@@ -80,7 +80,7 @@ class Report:
         return contact_sheet(self.rows, self.out)
 
     def __repr__(self) -> str:
-        return f"<Report: {self.summary()}>"
+        return f"<BatchReport: {self.summary()}>"
 
 
 def _harmless(value: Any) -> Any:
