@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lensa.backends.base import Backend
 from lensa.contract import AvatarManifest
 from lensa.endpoint import Endpoint
-from lensa.errors import NotFoundError
+from lensa.errors import ArtifactError, NotFoundError
 from lensa.gallery import Gallery
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ class Avatar:
             for record in self.manifest.files
             if record.path.startswith("samples/")
         ]
+
+    def read(self, path: str) -> bytes:
+        """Return one of the avatar's files, without bringing the others to this machine.
+
+        Raises ArtifactError if it is none of them, or not the one that the job wrote.
+        """
+        digests = {record.path: record.sha256 for record in self.manifest.files}
+        if path not in digests:
+            raise ArtifactError(f"{self.id} has no {path} in its manifest.")
+        content = self._backend.file(self.id, path)
+        if hashlib.sha256(content).hexdigest() != digests[path]:
+            raise ArtifactError(f"{self.id}: {path} is not the file that the job wrote.")
+        return content
 
     @cached_property
     def subject(self) -> str | None:

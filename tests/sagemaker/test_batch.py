@@ -24,7 +24,7 @@ def cloud(sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch) -> Sag
 
 
 def test_one_fails_the_other_waits_for_the_quota_and_the_same_call_starts_the_one_again(
-    cloud: SagemakerTwin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cloud: SagemakerTwin, tmp_path: Path, isolated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_people(
         tmp_path,
@@ -45,6 +45,7 @@ def test_one_fails_the_other_waits_for_the_quota_and_the_same_call_starts_the_on
     assert "2 avatars, 2 at a time." in said
     assert "10 photos would be uploaded" in said
     assert len(cloud.jobs) == 2
+    assert not list(isolated.glob("avatars/*"))  # the galleries were brought, no weights
 
     again = public.batch(path, tmp_path / "out", **LEAST)
     assert again.ok
