@@ -45,6 +45,7 @@ FLOORS = [
         "lensa.consent",
         "lensa.planning",
         "lensa.summary",
+        "lensa.telling",
         "lensa.exporting",
     ],
     ["lensa.client"],

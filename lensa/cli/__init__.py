@@ -12,11 +12,14 @@ from lensa.cli import (
     batch,
     check,
     demo,
+    deploy,
+    down,
     export,
     generate,
     id_photo,
     jobs,
     mirror,
+    ps,
     serve,
     train,
 )
@@ -41,7 +44,10 @@ def lensa(
         raise typer.Exit
 
 
-for group in (demo, check, train, batch, jobs, avatars, serve, generate, export, id_photo, mirror):
+for group in (
+    *(demo, check, train, batch, jobs, avatars, deploy, serve, generate, export, id_photo),
+    *(ps, down, mirror),
+):
     group.register(app)
 
 

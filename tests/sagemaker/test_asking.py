@@ -6,12 +6,12 @@ What AWS refuses is said by a server in AWS's own form; behind it stands moto.
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from asked import NAME, answer
 from moto_server import (
     Answer,
     Gate,
@@ -24,7 +24,7 @@ from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
-from lensa.contract import GeneratedImage, GenerationRequest, GenerationResponse
+from lensa.contract import GenerationRequest
 from lensa.endpoint import Endpoint
 from lensa.errors import (
     AccountError,
@@ -36,7 +36,6 @@ from lensa.errors import (
     TooMuchError,
 )
 
-NAME = "lensa-7k2m0000-1f3a9c2e"
 LOG = f"/aws/sagemaker/Endpoints/{NAME}"
 ASK = GenerationRequest(prompt="me in a secret place", seed=7)
 
@@ -60,21 +59,6 @@ class Aws:
         if asked.count > self.most:
             return said(413, "TooMuchError", f"{asked.count} images are 9.1 MB")
         return Answer(200, answer(asked).model_dump_json())
-
-
-def answer(request: GenerationRequest) -> GenerationResponse:
-    """Return what an endpoint draws: the data of image i says that it is image i."""
-    images = tuple(
-        GeneratedImage(
-            data=base64.b64encode(bytes([i])).decode(),
-            format=request.format,
-            prompt=request.prompt,
-            seed=request.seed or 0,
-            index=i,
-        )
-        for i in range(request.index, request.index + request.count)
-    )
-    return GenerationResponse(avatar=NAME, request=request, images=images, seconds=1)
 
 
 def refused(code: str, message: str = "not now", status: int = 400, **fields: Any) -> Answer:

@@ -68,6 +68,7 @@ class SagemakerQueue:
         said = read_failure(failure.decode(errors="replace"))
         error = error_for(said, f"the endpoint {self._caller.endpoint}", self._caller.log_place())
         if isinstance(error, EndpointBusy):  # its container had no place: to the end of the queue
+            self._store.delete(where["failure"])
             self._ask(id)
             return None
         raise error

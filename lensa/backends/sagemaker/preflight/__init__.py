@@ -11,13 +11,14 @@ from __future__ import annotations
 from lensa.backends.findings import Finding, require
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
+from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.preflight.asking import findings
-from lensa.backends.sagemaker.preflight.needs import HostingOptions, Need, of_hosting, of_training
+from lensa.backends.sagemaker.preflight.needs import of_hosting, of_training
 from lensa.contract import BaseModelRef
 from lensa.settings import Settings
 
-__all__ = ["Need", "before_deploy", "before_training", "findings", "require"]
+__all__ = ["before_deploy", "before_training", "findings", "require"]
 
 
 def before_training(
@@ -36,7 +37,7 @@ def before_deploy(
     account: Account,
     bucket: Bucket,
     settings: Settings,
-    options: HostingOptions,
+    options: DeployOptions,
     base: BaseModelRef | None = None,
 ) -> list[Finding]:
     """Return what stands in the way of an endpoint, and what does not. `base` is the avatar's."""

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lensa.backends.findings import Check, Finding, failed, ok, unknown
+from lensa.backends.hub import address, ask, token
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.mirror import mirrored
-from lensa.backends.sagemaker.preflight.hub import address, ask, token
 from lensa.backends.sagemaker.preflight.needs import Need
 from lensa.backends.sagemaker.preflight.question import question
 from lensa.backends.sagemaker.transfer import Store
@@ -108,8 +108,5 @@ def _on_the_hub(need: Need, base: BaseModelRef) -> Finding:
 
 def _word(base: BaseModelRef) -> str:
     """What the user calls it: a registered base is not found under its hub id."""
-    return (
-        f"{base.name}@{base.revision}"
-        if base.revision and base.name == base.location
-        else (base.name)
-    )
+    pinned = base.revision and base.name == base.location
+    return f"{base.name}@{base.revision}" if pinned else base.name

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
+from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.contract import BaseModelRef
 from lensa.settings import Settings
 
 Purpose = Literal["train", "deploy"]
-
-
-class HostingOptions(Protocol):
-    """The options of an endpoint that matter here. One that is kept for ever has no lifetime."""
-
-    @property
-    def instance_type(self) -> str: ...
-    @property
-    def lifetime(self) -> timedelta | None: ...
-    @property
-    def image(self) -> str | None: ...
-    @property
-    def subnets(self) -> tuple[str, ...]: ...
-    @property
-    def network_isolation(self) -> bool: ...
-    @property
-    def hub_secret(self) -> str | None: ...
-    @property
-    def max_instances(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +55,7 @@ def of_training(
 
 
 def of_hosting(
-    settings: Settings, options: HostingOptions, base: BaseModelRef | None = None
+    settings: Settings, options: DeployOptions, base: BaseModelRef | None = None
 ) -> Need:
     return Need(
         purpose="deploy",
@@ -86,6 +67,6 @@ def of_hosting(
         hub_token=options.hub_secret is not None,
         subnets=options.subnets,
         role=settings.role,
-        scheduler_role=getattr(settings, "scheduler_role", None),
+        scheduler_role=settings.scheduler_role,
         scheduled=options.lifetime is not None,
     )
