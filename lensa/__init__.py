@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lensa.avatar import Avatar as Avatar
     from lensa.backends.base import JobInfo, Running, TakenDown
-    from lensa.batches.report import Report
+    from lensa.batches.report import BatchReport
     from lensa.client import Client as Client
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
@@ -123,7 +123,7 @@ def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
 
 def batch(
     file: str | Path, out: str | Path = "batch", *, parallel: int | None = None, **options: Any
-) -> Report:
+) -> BatchReport:
     """Train an avatar for each row of a CSV or YAML file, and bring their galleries to `out`.
 
     `options` are settings (backend, region, ...) and any column for the rows that say nothing of

@@ -296,6 +296,12 @@ class SagemakerBackend:
     def folder(self, avatar: str) -> Path:
         return local_folder(self.store, self.catalogue.finished(avatar), self.home)
 
+    def file(self, avatar: str, path: str) -> bytes:
+        content = self.store.read(f"{keys.model(avatar)}/{path}")
+        if content is None:
+            raise ArtifactError(f"{avatar}: {path} is in the manifest but not in the bucket.")
+        return content
+
     # --- endpoints ---
 
     @cached_property
