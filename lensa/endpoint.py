@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from lensa.backends.base import Queue, Server, Shelf
-from lensa.contract.generation import MAX_IMAGE, MAX_SIDE, GenerationRequest, GenerationResponse
+from lensa.contract.generation import MAX_SIDE, GenerationRequest, GenerationResponse
 from lensa.contract.names import JOB
 from lensa.contract.prompts import with_subject
 from lensa.errors import ConfigError, EndpointError, TooMuchError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lensa")
 
 _AT_A_TIME = 4  # images
+_PACKED = 5_900_000  # characters of a picture: SageMaker takes requests of 6 MB
 _PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
 
 
@@ -340,6 +341,6 @@ def packed(image: Any) -> str:
         stream = io.BytesIO()
         picture.save(stream, **options)
         text = base64.b64encode(stream.getvalue()).decode()
-        if len(text) <= MAX_IMAGE:
+        if len(text) <= _PACKED:
             break
     return text

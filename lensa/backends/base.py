@@ -275,6 +275,12 @@ class Backend(Protocol):
     def folder(self, avatar: str) -> Path:
         """Return a local folder with the avatar's files."""
 
+    def file(self, avatar: str, path: str) -> bytes:
+        """Return one of the avatar's files, as it is: nobody has held it against its digest.
+
+        Raises ArtifactError if it is not there.
+        """
+
     def serve(
         self,
         avatars: Sequence[str],

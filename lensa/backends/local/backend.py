@@ -246,6 +246,12 @@ class LocalBackend:
         hint = suggest(avatar, names) if names else " There are none yet: see lensa train --help."
         raise NotFoundError(f"there is no avatar {avatar!r}.{hint}")
 
+    def file(self, avatar: str, path: str) -> bytes:
+        try:
+            return (self.folder(avatar) / path).read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{avatar}: {path} cannot be read: {error.strerror}.") from None
+
     def serve(
         self,
         avatars: Sequence[str],

@@ -200,8 +200,8 @@ class SagemakerBackend:
     def forecast(self, config: TrainingConfig) -> Forecast:
         """Return time and price of a training, by the price table alone."""
         hourly = self._listed(self.options.instance_type)
-        most = max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
-        return forecast(config, self.options.instance_type, hourly, most)
+        longest = self.longest_seconds(hourly)
+        return forecast(config, self.options.instance_type, hourly, longest)
 
     def _listed(self, instance_type: str) -> float | None:
         return prices.listed(instance_type, self.account.region)
@@ -209,9 +209,13 @@ class SagemakerBackend:
     def _estimate(self, config: TrainingConfig) -> str:
         quote = self.quote(self.options.instance_type)
         hourly = quote.dollars if quote else None
-        most = max_seconds(self.options, hourly)
-        estimate = forecast(config, self.options.instance_type, hourly, most)
+        longest = self.longest_seconds(hourly)
+        estimate = forecast(config, self.options.instance_type, hourly, longest)
         return estimate.words(quote.source if quote else "")
+
+    def longest_seconds(self, hourly: float | None) -> int:
+        """How long a training's machine may be paid for, at most."""
+        return max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
 
     def hourly(self, instance_type: str) -> float | None:
         quote = self.quote(instance_type)
@@ -291,6 +295,12 @@ class SagemakerBackend:
 
     def folder(self, avatar: str) -> Path:
         return local_folder(self.store, self.catalogue.finished(avatar), self.home)
+
+    def file(self, avatar: str, path: str) -> bytes:
+        content = self.store.read(f"{keys.model(avatar)}/{path}")
+        if content is None:
+            raise ArtifactError(f"{avatar}: {path} is in the manifest but not in the bucket.")
+        return content
 
     # --- endpoints ---
 
