@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launcher.requirements import SERVING, TRAINING, prepare
-from launcher.say import SetupError, failed, failure_file
+from launcher.say import SetupError, failed, failure_file, leave_failure
 from launcher.surroundings import surround
 
 _PINS = {"train": TRAINING, "serve": SERVING}
@@ -19,9 +19,10 @@ def run(arguments: list[str], program: str, started: float, check: Callable[[], 
     `started` is the container's start by the monotonic clock; `check` raises if a stop came.
     """
     bundle = Path(program).resolve()
+    word = arguments[0] if len(arguments) == 1 else ""
     try:
-        failure_file().unlink(missing_ok=True)
-        word = arguments[0] if len(arguments) == 1 else ""
+        if word != "serve":
+            failure_file().unlink(missing_ok=True)
         if word not in _PINS:
             given = " ".join(arguments) or "nothing"
             raise SetupError(
@@ -36,6 +37,8 @@ def run(arguments: list[str], program: str, started: float, check: Callable[[], 
         read_secrets(os.environ)
     except SetupError as error:
         failed(error)
+        if word != "serve":  # of an endpoint nobody reads it
+            leave_failure(error)
         return 2
     check()
     return _serve(bundle) if word == "serve" else _train(started)

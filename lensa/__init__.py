@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lensa.avatar import Avatar as Avatar
-    from lensa.backends.base import JobInfo
-    from lensa.batches.report import Report
+    from lensa.backends.base import JobInfo, Running, TakenDown
+    from lensa.batches.report import BatchReport
     from lensa.client import Client as Client
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
@@ -69,8 +69,13 @@ __all__ = [
     "avatars",
     "batch",
     "check",
+    "deploy",
     "doctor",
+    "down",
+    "endpoint",
+    "endpoints",
     "jobs",
+    "running",
     "styles",
     "train",
 ]
@@ -118,7 +123,7 @@ def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
 
 def batch(
     file: str | Path, out: str | Path = "batch", *, parallel: int | None = None, **options: Any
-) -> Report:
+) -> BatchReport:
     """Train an avatar for each row of a CSV or YAML file, and bring their galleries to `out`.
 
     `options` are settings (backend, region, ...) and any column for the rows that say nothing of
@@ -148,6 +153,33 @@ def avatars(**settings: Any) -> list[Avatar]:
 def avatar(name: str, **settings: Any) -> Avatar:
     """Return an avatar by its id or its subject's name: see Client.avatar."""
     return _client(settings).avatar(name)
+
+
+def deploy(*avatars: str, **options: Any) -> Endpoint:
+    """Deploy avatars by their ids or their subjects' names: see Client.deploy."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).deploy(*avatars, **options)
+
+
+def endpoint(name: str, **settings: Any) -> Endpoint:
+    """Return an endpoint on SageMaker by its name: see Client.endpoint."""
+    return _client(settings).endpoint(name)
+
+
+def endpoints(**settings: Any) -> list[Running]:
+    """Return the endpoints on SageMaker: see Client.endpoints."""
+    return _client(settings).endpoints()
+
+
+def running(**settings: Any) -> list[Running]:
+    """Return everything that runs on SageMaker, and what it costs: see Client.running."""
+    return _client(settings).running()
+
+
+def down(*names: str, **options: Any) -> list[TakenDown]:
+    """Take endpoints down: see Client.down."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).down(*names, **options)
 
 
 def _client(settings: dict[str, Any]) -> Client:

@@ -6,11 +6,13 @@ import base64
 import io
 import logging
 import secrets
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from lensa.backends.base import Queue, Server
-from lensa.contract.generation import MAX_IMAGE, MAX_SIDE, GenerationRequest, GenerationResponse
+from lensa.backends.base import Queue, Server, Shelf
+from lensa.contract.generation import MAX_SIDE, GenerationRequest, GenerationResponse
+from lensa.contract.names import JOB
 from lensa.contract.prompts import with_subject
 from lensa.errors import ConfigError, EndpointError, TooMuchError
 from lensa.gallery import Gallery
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("lensa")
 
 _AT_A_TIME = 4  # images
+_PACKED = 5_900_000  # characters of a picture: SageMaker takes requests of 6 MB
 _PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
+
+
+class Drawn(Protocol):
+    """An avatar, as far as an endpoint has to know it."""
+
+    id: str
+
+    @property
+    def subject(self) -> str | None: ...
 
 
 class Endpoint:
@@ -32,15 +44,59 @@ class Endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
     """
 
-    def __init__(self, avatar: str, server: Server, *, name: str | None = None) -> None:
-        """`name` is the subject's own: in a prompt it stands for the subject."""
+    def __init__(
+        self, avatar: str, server: Server, *, name: str | None = None, explicit: bool = False
+    ) -> None:
+        """`name` is the subject's own: in a prompt it stands for the subject. `explicit`: each
+        request has to say which avatar is meant, for there may be others."""
         self.avatar = avatar
         self._server = server
-        self._name = name
+        self._subject, self._explicit = name, explicit
 
     @property
     def url(self) -> str:
         return self._server.url
+
+    @property
+    def name(self) -> str | None:
+        """By which Client.endpoint finds it from any machine; None of a local one."""
+        return self._server.name
+
+    @property
+    def end(self) -> datetime | None:
+        """When it is deleted by itself, whoever is there; None: nothing is set to do that."""
+        return self._server.end()
+
+    @property
+    def avatars(self) -> list[str]:
+        """The ids of the avatars that it draws with."""
+        shelf = self._server.shelf
+        return [self.avatar] if shelf is None else shelf.names()
+
+    def add(self, avatar: Drawn | str) -> str:
+        """Let it draw with another avatar on the same base, from now on, and return its id.
+
+        `avatar` is one, or its id or its subject's name. Nothing is deployed anew. Raises
+        ConfigError if the endpoint cannot hold it, NotFoundError if there is no such avatar.
+        """
+        shelf = self._shelf("add")
+        id = _id_of(avatar, shelf)
+        shelf.add(id)
+        return id
+
+    def remove(self, avatar: Drawn | str) -> None:
+        """Take an avatar away that was added; the container forgets it within half a minute."""
+        shelf = self._shelf("remove")
+        shelf.remove(_id_of(avatar, shelf))
+
+    def _shelf(self, wanted: str) -> Shelf:
+        shelf = self._server.shelf
+        if shelf is None:
+            raise ConfigError(
+                f"{wanted}: this endpoint has the avatars that it began with. On this machine, "
+                "serve them together: lensa serve AVATAR AVATAR."
+            )
+        return shelf
 
     @overload
     def generate(
@@ -60,16 +116,18 @@ class Endpoint:
     ) -> Gallery | PendingGallery:
         """Make images. `fields` are those of GenerationRequest: count, seed, steps, expand, ...
 
-        `style` names a style pack. `wait=False` leaves the request with an asynchronous endpoint,
+        `style` names a style pack. `avatar` is another than its own: one, its id or its subject's
+        name. `wait=False` leaves the request with an asynchronous endpoint,
         and returns at once. Raises ConfigError for what has to be changed in the request,
         NotFoundError for an unknown style, EndpointError if the endpoint fails.
         """
-        request = make_request(prompt, style=style, name=self._name, **fields)
+        name, fields = self._meant(fields)
+        request = make_request(prompt, style=style, name=name, **fields)
         if wait:
             response = self.send(request)
             return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
         queue = self._queue("wait=False")
-        return PendingGallery(queue.put(_seeded(request)), queue)
+        return PendingGallery(queue.put(self._ready(request)), queue)
 
     def pending(self, id: str) -> PendingGallery:
         """Return the images that `generate(wait=False)` has asked for, here or on another machine.
@@ -79,6 +137,28 @@ class Endpoint:
         gallery = PendingGallery(id, self._queue("pending"))
         gallery.done()
         return gallery
+
+    def _meant(self, fields: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """Return the subject's name of the avatar that draws, and the fields with its id."""
+        given = fields.get("avatar")
+        if given is None:
+            return self._subject, fields
+        if not isinstance(given, str):
+            return given.subject, {**fields, "avatar": given.id}
+        shelf = self._server.shelf
+        if shelf is None or JOB.fullmatch(given):
+            return self._subject if given == self.avatar else None, fields
+        return given, {**fields, "avatar": shelf.find(given)}
+
+    def _ready(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request that says all: which avatar, and the seed, the same one for all of its
+        parts, however often asked."""
+        update: dict[str, Any] = {}
+        if request.seed is None:
+            update["seed"] = secrets.randbelow(2**32)
+        if request.avatar is None and self._explicit:
+            update["avatar"] = self.avatar
+        return request.model_copy(update=update) if update else request
 
     def _queue(self, wanted: str) -> Queue:
         queue = self._server.queue
@@ -95,7 +175,8 @@ class Endpoint:
         `image` is the picture that it was begun with, if it was. `changes` are fields of
         GenerationRequest that are to differ. Raises ConfigError if the file holds no parameters.
         """
-        response = self.send(request_again(source, image=image, name=self._name, **changes))
+        name, changes = self._meant(changes)
+        response = self.send(request_again(source, image=image, name=name, **changes))
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
@@ -106,7 +187,7 @@ class Endpoint:
         coming: they are the same images. What an endpoint has no time for in one answer is asked
         for in the next. An asynchronous one is asked for all at once.
         """
-        request, parts = _seeded(request), []
+        request, parts = self._ready(request), []
         at_a_time = _at_a_time(request) if self._server.queue is None else request.count
         index, end = request.index, request.index + request.count
         while index < end:
@@ -161,11 +242,10 @@ class Endpoint:
         return f"<Endpoint of {self.avatar} at {self.url}>"
 
 
-def _seeded(request: GenerationRequest) -> GenerationRequest:
-    """Return a request with a seed: the same one for all of its parts, however often asked."""
-    if request.seed is not None:
-        return request
-    return request.model_copy(update={"seed": secrets.randbelow(2**32)})
+def _id_of(avatar: Drawn | str, shelf: Shelf) -> str:
+    if not isinstance(avatar, str):
+        return avatar.id
+    return avatar if JOB.fullmatch(avatar) else shelf.find(avatar)
 
 
 def _at_a_time(request: GenerationRequest) -> int:
@@ -261,6 +341,6 @@ def packed(image: Any) -> str:
         stream = io.BytesIO()
         picture.save(stream, **options)
         text = base64.b64encode(stream.getvalue()).decode()
-        if len(text) <= MAX_IMAGE:
+        if len(text) <= _PACKED:
             break
     return text

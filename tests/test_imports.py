@@ -46,6 +46,7 @@ FLOORS = [
         "lensa.diagnosis",
         "lensa.planning",
         "lensa.summary",
+        "lensa.telling",
         "lensa.exporting",
     ],
     ["lensa.client"],

@@ -123,6 +123,9 @@ def endpoint(**changes: Any) -> Endpoint:
         model_error(
             0, "Your invocation timed out while waiting for a response from container primary."
         ),
+        model_error(
+            500, "Amazon SageMaker could not get a response from the primary endpoint."
+        ),
         model_error(500, '{"code": 500, "type": "InternalServerException", '
                          '"message": "Worker died."}'),
     ],
@@ -181,6 +184,12 @@ def test_who_cannot_be_reached_is_tried_again_and_then_told(
         (said(404, "NotFoundError", "no avatar 'x' here"), NotFoundError, "^no avatar 'x' here$"),
         (said(400, "NotFoundError", "no avatar 'x' here"), NotFoundError, "^no avatar 'x' here$"),
         (said(413, "TooMuchError", "one image is 9 MB"), TooMuchError, "^one image is 9 MB$"),
+        (
+            refused("ModelError", "Received server error (200) from primary and could not load the "
+                    "entire response body.", 424, OriginalStatusCode=200, OriginalMessage=""),
+            TooMuchError,
+            "more than the 6 MB that SageMaker passes on",
+        ),
         (model_error(413, ""), TooMuchError, "takes no request of this length.*asynchronous=True"),
         (
             said(500, "ArtifactError", "unet.safetensors is damaged."),

@@ -192,12 +192,28 @@ def test_a_container_that_fails_is_told_with_its_log(aws: Aws) -> None:
         endpoint().generate("me", seed=3)
 
 
+def test_a_request_whose_turn_never_came_is_told(aws: Aws) -> None:
+    aws.then = [lambda: aws.fail("The request waited longer than RequestTTLSeconds.")]
+    with pytest.raises(EndpointError, match=r"gave no images: The request waited longer"):
+        endpoint().generate("me", seed=3)
+
+
+def test_who_took_longer_than_an_hour_is_not_asked_again(aws: Aws) -> None:
+    words = "Your invocation timed out while waiting for a response from container primary."
+    aws.then = [lambda: aws.fail(f'Received server error (0) from primary with message "{words}"')]
+    with pytest.raises(EndpointError, match=r"gave no images: .*timed out") as caught:
+        endpoint().generate("me", seed=3)
+    assert not isinstance(caught.value, EndpointBusy)
+    assert not aws.asked
+
+
 def test_a_container_without_a_place_gets_the_request_again(aws: Aws) -> None:
     busy = json.dumps({"error": {"type": "Busy", "message": "32 requests wait already."}})
+    of_the_server = '{"code": 503, "type": "ServiceUnavailableException", "message": "no worker"}'
     pending = endpoint().generate("me", seed=3, wait=False)
-    for _ in range(2):
+    for words in (f"Received server error (503) from primary: {busy}", busy, of_the_server):
         (asked,) = aws.asked
-        aws.fail(f"Received server error (503) from primary: {busy}")
+        aws.fail(words)
         assert not pending.done()
         again = aws.asked[0]
         assert all(again[name] == asked[name] for name in asked if name.startswith("x-amzn-sage"))

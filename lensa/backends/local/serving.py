@@ -64,6 +64,17 @@ class LocalServer(HttpServer):
             raise
 
     @property
+    def name(self) -> None:
+        return None
+
+    @property
+    def shelf(self) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 

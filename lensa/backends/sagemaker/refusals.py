@@ -132,8 +132,9 @@ def _denied(error: ClientError, found: re.Match[str] | None, message: str) -> st
     if action == "iam:PassRole":
         return text + (
             f"To run a job as the role {resource.rpartition('/')[2] or '(unnamed)'}, you need "
-            "iam:PassRole on it, to sagemaker.amazonaws.com: ask whoever administers the account "
-            "for that, or name a role that you may pass (--role, or LENSA_ROLE)."
+            "iam:PassRole on it, to sagemaker.amazonaws.com (and to scheduler.amazonaws.com, if it "
+            "is to end an endpoint): ask whoever administers the account for that, or name a role "
+            "that you may pass (--role, or LENSA_ROLE)."
         )
     if action.startswith("kms:"):
         return text + (

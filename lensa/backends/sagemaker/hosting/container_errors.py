@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lensa.backends.sagemaker.refusals import cleaned
@@ -27,6 +27,8 @@ _LONGEST = 600  # characters of a text that has none of the forms
 _STATUS = re.compile(r"(?:error|status|code)\W*\(?(\d{3}|0)\b\)?", re.IGNORECASE)
 _CUT_MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')  # of JSON that was cut off
 _CUT_TYPE = re.compile(r'"type"\s*:\s*"(\w+)"')
+_NO_ANSWER = re.compile(r"could not get a response", re.IGNORECASE)
+_TOO_LONG = re.compile(r"could not load the entire response body", re.IGNORECASE)
 _TIMED_OUT = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 # By the type that our server names.
@@ -40,13 +42,13 @@ _OURS: dict[str, type[LensaError]] = {
 class Said:
     """A container's words."""
 
-    status: int  # 0: it said nothing, or not in time
+    status: int | None  # 0: it said nothing, or not in time; None: nobody told us
     type: str  # of the error; "" if the server named none
     message: str
     ours: bool  # said by our server, in its own form
 
 
-def read(status: int, body: str) -> Said:
+def read(status: int | None, body: str) -> Said:
     """Read a body that is no images. It may be cut off: SageMaker passes on 2 KB."""
     found = _json_in(body)
     if found is not None:
@@ -65,7 +67,8 @@ def read(status: int, body: str) -> Said:
 def read_failure(text: str) -> Said:
     """Read what an asynchronous endpoint left in the place of an answer."""
     status = _STATUS.search(text)
-    return read(int(status[1]) if status else 500, text)
+    said = read(int(status[1]) if status else None, text)
+    return replace(said, status=503) if said.ours and said.type == "Busy" else said
 
 
 def error_for(said: Said, endpoint: str, log: str) -> LensaError:
@@ -75,10 +78,21 @@ def error_for(said: Said, endpoint: str, log: str) -> LensaError:
         return kind(f"{said.message} {log}" if kind is AccountError else said.message)
     if said.status == 503:
         return EndpointBusy(said.message, retry_after=0)
-    if said.status in {0, 408, 504} or _TIMED_OUT.search(said.message):
+    if _TOO_LONG.search(said.message):
+        return TooMuchError(
+            f"{endpoint} has drawn more than the 6 MB that SageMaker passes on. Ask for fewer or "
+            "smaller images at a time, or deploy the avatar with asynchronous=True."
+        )
+    if said.status in {408, 504} or _TIMED_OUT.search(said.message):
         return EndpointBusy(
             f"{endpoint} did not answer within the minute that SageMaker gives it (it still loads "
             "its model, or others are before you)",
+            retry_after=0,
+        )
+    if said.status == 0 or _NO_ANSWER.search(said.message):
+        return EndpointBusy(
+            f"the container of {endpoint} gave no answer (it may have died, and be started again): "
+            f"{said.message.rstrip('.')}",
             retry_after=0,
         )
     if said.status == 413:
@@ -90,9 +104,8 @@ def error_for(said: Said, endpoint: str, log: str) -> LensaError:
         )
     if said.ours and said.status == 400:
         return ConfigError(said.message)
-    return EndpointError(
-        f"{endpoint} answered {said.status}: {said.message.rstrip('.')}. {log}", said.status
-    )
+    answered = "gave no images" if said.status is None else f"answered {said.status}"
+    return EndpointError(f"{endpoint} {answered}: {said.message.rstrip('.')}. {log}", said.status)
 
 
 def _json_in(text: str) -> dict[str, Any] | None:

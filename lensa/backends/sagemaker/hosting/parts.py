@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
-from lensa.backends.sagemaker.hosting.request import VERSION_TAG, endpoint_of
+from lensa.backends.sagemaker.hosting.request import KEEP_TAG, VERSION_TAG, endpoint_of
 from lensa.backends.sagemaker.hosting.state import found_or_none, tags_of
 from lensa.backends.sagemaker.refusals import explained
 
@@ -20,7 +21,8 @@ class Part:
     kind: str  # "model" or "endpoint configuration"
     name: str
     endpoint: str
-    arn: str
+    created: datetime
+    keep: str  # how long its endpoint was to be kept
 
 
 @dataclass(frozen=True)
@@ -85,5 +87,6 @@ def _ours(account: Account, endpoint: str | None, kind: str, operation: str) -> 
         owner = endpoint_of(name)
         if owner is None or (endpoint is not None and owner != endpoint):
             continue
-        if VERSION_TAG in tags_of(account, arn):
-            yield Part(kind, name, owner, arn)
+        tags = tags_of(account, arn)
+        if VERSION_TAG in tags:
+            yield Part(kind, name, owner, one["CreationTime"], tags.get(KEEP_TAG, ""))

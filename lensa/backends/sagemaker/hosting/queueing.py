@@ -66,11 +66,16 @@ class SagemakerQueue:
         if failure is None:
             return None
         said = read_failure(failure.decode(errors="replace"))
-        error = error_for(said, f"the endpoint {self._caller.endpoint}", self._caller.log_place())
-        if isinstance(error, EndpointBusy):  # its container had no place: to the end of the queue
+        if said.status == 503:  # its container had no place: to the end of the queue
             self._store.delete(where["failure"])
             self._ask(id)
             return None
+        endpoint, log_place = f"the endpoint {self._caller.endpoint}", self._caller.log_place()
+        error = error_for(said, endpoint, log_place)
+        if isinstance(error, EndpointBusy):  # it had an hour, which will not do another time either
+            error = EndpointError(
+                f"{endpoint} gave no images: {said.message.rstrip('.')}. {log_place}"
+            )
         raise error
 
     def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:

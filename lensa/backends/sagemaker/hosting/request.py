@@ -32,6 +32,7 @@ _OWN_NAME = re.compile(r"(lensa-.+)-[0-9a-f]{8}")
 # SageMaker gives up on an answer after 60 seconds, and on an asynchronous one after an hour.
 _DEADLINES = {False: "55", True: "3000"}
 _QUEUE = "16"  # requests; 100 may wait otherwise, those that SageMaker gave up on among them
+_ANY_LENGTH = "2000000000"  # bytes; multi-model-server's own limit is 6.5 MB, and costs its worker
 
 # A base model of several gigabytes, from the bucket or from the hub, and an image of 10 GB.
 _DOWNLOAD_SECONDS = 1800
@@ -118,6 +119,7 @@ def environment(inputs: Inputs, options: DeployOptions) -> dict[str, str]:
     }
     if options.asynchronous:  # answers go to S3, whatever their length
         told[MAX_ANSWER_BYTES] = "0"
+        told["MMS_MAX_REQUEST_SIZE"] = told["MMS_MAX_RESPONSE_SIZE"] = _ANY_LENGTH
     if options.hub_secret:  # the ARN alone: anyone who may describe the model reads this
         told[SECRETS] = json.dumps({"HF_TOKEN": options.hub_secret}, separators=(",", ":"))
     if options.network_isolation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.avatars import read_manifest
 from lensa.backends.sagemaker.hosting.composing import check_base, copies_of, manifest_blob
@@ -15,8 +17,15 @@ class Shelf:
     """What an endpoint draws with. Adding to it takes no redeployment: the container fetches an
     avatar when it is first asked for."""
 
-    def __init__(self, store: Store, endpoint: str, contents: Contents) -> None:
+    def __init__(
+        self, store: Store, endpoint: str, contents: Contents, find: Callable[[str], str]
+    ) -> None:
         self._store, self._endpoint, self._contents = store, endpoint, contents
+        self._find = find
+
+    def find(self, name: str) -> str:
+        """Return the id of an avatar by its id or its subject's name; NotFoundError."""
+        return self._find(name)
 
     def first(self) -> list[str]:
         """Return the ids of the avatars that the endpoint was deployed with."""
