@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lensa.avatar import Avatar as Avatar
     from lensa.backends.base import JobInfo, Running, TakenDown
-    from lensa.batches.report import Report
+    from lensa.batches.report import BatchReport
     from lensa.client import Client as Client
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
     from lensa.contract import TrainingConfig as TrainingConfig
+    from lensa.diagnosis import Diagnosis
     from lensa.endpoint import Endpoint as Endpoint
     from lensa.errors import LensaError as LensaError
     from lensa.errors import TrainingError as TrainingError
@@ -72,6 +73,7 @@ __all__ = [
     "batch",
     "check",
     "deploy",
+    "doctor",
     "down",
     "endpoint",
     "endpoints",
@@ -116,9 +118,15 @@ def check(photos: PhotoInput, **options: Any) -> Examined:
     return _client(place).check(photos, **options)
 
 
+def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
+    """Look for whatever would stand in the way of a training or an endpoint: see Client.doctor."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).doctor(photos, **options)
+
+
 def batch(
     file: str | Path, out: str | Path = "batch", *, parallel: int | None = None, **options: Any
-) -> Report:
+) -> BatchReport:
     """Train an avatar for each row of a CSV or YAML file, and bring their galleries to `out`.
 
     `options` are settings (backend, region, ...) and any column for the rows that say nothing of

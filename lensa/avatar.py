@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from lensa.backends.base import Backend
 from lensa.contract import AvatarManifest
 from lensa.contract.events import Event
 from lensa.endpoint import Endpoint
-from lensa.errors import NotFoundError
+from lensa.errors import ArtifactError, NotFoundError
 from lensa.gallery import Gallery
 from lensa.telling import telling
 
@@ -47,6 +48,19 @@ class Avatar:
             for record in self.manifest.files
             if record.path.startswith("samples/")
         ]
+
+    def read(self, path: str) -> bytes:
+        """Return one of the avatar's files, without bringing the others to this machine.
+
+        Raises ArtifactError if it is none of them, or not the one that the job wrote.
+        """
+        digests = {record.path: record.sha256 for record in self.manifest.files}
+        if path not in digests:
+            raise ArtifactError(f"{self.id} has no {path} in its manifest.")
+        content = self._backend.file(self.id, path)
+        if hashlib.sha256(content).hexdigest() != digests[path]:
+            raise ArtifactError(f"{self.id}: {path} is not the file that the job wrote.")
+        return content
 
     @cached_property
     def subject(self) -> str | None:

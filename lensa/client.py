@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -37,6 +38,7 @@ from lensa.summary import opening
 from lensa.telling import telling
 
 if TYPE_CHECKING:
+    from lensa.diagnosis import Diagnosis, Purpose
     from lensa.photos.examine import Examined
     from lensa.photos.showing.upload import Upload
     from lensa.photos.sources import Objects, PhotoInput
@@ -165,6 +167,7 @@ class Client:
             **fields,
         )
         plan = consented(backend, plan, confirm, on_event)
+        backend.preflight(plan.config)
         owner = backend.subject(name)
         plan = plan.of(owner)
         with backend.claim(owner), ExitStack() as showing:
@@ -299,6 +302,52 @@ class Client:
                 buckets=self._objects,
                 on_progress=on_progress,
             )
+
+    def doctor(
+        self,
+        photos: PhotoInput | None = None,
+        *,
+        purpose: Purpose = "train",
+        kind: Kind | None = None,
+        base: str | None = None,
+        **fields: Any,
+    ) -> Diagnosis:
+        """Look for whatever would stand in the way of a training or an endpoint, before it costs.
+
+        Nothing is changed, uploaded or started, and nothing that is found is raised: the report
+        says it (`ok`, `failures`), prints as a table, and shows itself in a notebook.
+
+        Args:
+            photos: photos to look at as well, given as to `train`.
+            purpose: "train" or "deploy".
+            fields: what `train` takes (steps, instance_type, spot, ...), or `deploy`.
+
+        Raises ConfigError for options that cannot be.
+        """
+        from lensa.diagnosis import diagnose
+
+        one_of("purpose", purpose, ("train", "deploy"))
+        one_of("kind", kind or "person", KINDS)
+        backend, options = self.backend, fields
+        if purpose == "train":
+            own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
+            backend, options = backend.with_options(**own), {}
+        recipe = self._recipe(kind=kind, base=base, **(fields if purpose == "train" else {}))
+
+        def configure(photos: int | None) -> TrainingConfig:
+            config = recipe.config(backend)
+            return config if photos is None else recipe.scaled(backend, config, photos)
+
+        look = partial(self.check, kind=kind or "person", base=recipe.base)
+        return diagnose(
+            self.settings,
+            backend,
+            purpose,
+            base=recipe.base,
+            photos=None if photos is None else partial(look, photos),
+            configure=configure,
+            options=options,
+        )
 
     def _objects(self, bucket: str) -> Objects:
         """Return a bucket of the user's own, to read photos from."""

@@ -11,7 +11,7 @@ from people import LEAST
 
 from lensa.batches.outcome import Outcome
 from lensa.batches.reading import MOST_ROWS, read_rows
-from lensa.batches.report import Report
+from lensa.batches.report import BatchReport
 from lensa.batches.rows import Row, check_file
 from lensa.client import Client
 from lensa.errors import ConfigError
@@ -130,6 +130,7 @@ Ada,photos/nobody,person,anime,1,,0
         ("a.csv", "subject,photos\nx,a,b\n", "line 2: it has 3 cells and there are 2 columns"),
         ("a.csv", 'subject,photos\nada,"p\n', "line 2: it cannot be read: unexpected end of data"),
         ("a.csv", "subject,subject\n", "line 1: the column 'subject' is there twice"),
+        ("a.csv", ",subject\n0,ada\n", "line 2: '0' is in a column without a name"),
         ("a.csv", b"subject,ph\xe9\n", "is not UTF-8"),
         ("a.csv", b"subject\0", "is no text"),
         ("a.csv", "subject,photos\n", "has no rows"),
@@ -177,7 +178,7 @@ def test_what_aws_alone_has_is_refused_by_name_on_this_machine(
 def test_a_report_shows_what_it_is_told_and_runs_none_of_it(tmp_path: Path) -> None:
     row = Outcome(2, "ada", 1, "failed", error="=HYPERLINK(1)\n<script>alert(1)</script>")
     row.images = ["ada/anime/not-there.webp"]
-    Report((row,), tmp_path).save()
+    BatchReport((row,), tmp_path).save()
     page = (tmp_path / "report.html").read_text()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

@@ -43,6 +43,7 @@ FLOORS = [
         "lensa.like",
         "lensa.display",
         "lensa.consent",
+        "lensa.diagnosis",
         "lensa.planning",
         "lensa.summary",
         "lensa.telling",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lensa.batches.columns import OPTIONS
-from lensa.batches.report import Report
+from lensa.batches.report import BatchReport
 from lensa.batches.rows import Row, check_file
 from lensa.batches.running import OnChange, Running
 from lensa.batches.showing import checking, display
@@ -60,7 +60,7 @@ class Batch:
         *,
         confirmed: bool = False,
         show: AbstractContextManager[OnChange] | None = None,
-    ) -> Report:
+    ) -> BatchReport:
         """Run every row and return the report, which is written to `out`, too.
 
         `confirmed`: the user was asked, and the photos may be uploaded. `show` is told of every
@@ -69,7 +69,7 @@ class Batch:
         """
         make_writable(out)
         running = Running(self.client, self.rows, out, parallel=self.parallel, confirmed=confirmed)
-        report = Report(tuple(running.outcomes), out)
+        report = BatchReport(tuple(running.outcomes), out)
         try:
             with show or display(running.outcomes) as on_change:
                 running.on_change = on_change
@@ -100,7 +100,7 @@ def run_batch(
     *,
     parallel: int | None = None,
     **defaults: Any,
-) -> Report:
+) -> BatchReport:
     """Train an avatar for each row of a file, a job each that draws its gallery at its end, and
     bring the galleries to `out/SUBJECT/STYLE/`.
 

@@ -46,7 +46,7 @@ def _section(row: Outcome, shown: Sequence[str], out: Path) -> str:
         f'<section><h2 class="{row.status}">{html.escape(row.subject)}</h2>',
         f"<p>{html.escape(', '.join(filter(None, facts)))}</p>",
         f'<pre class="failed">{html.escape(row.error)}</pre>' if row.error else "",
-        *(f"<pre>{html.escape(note)}</pre>" for note in row.notes),
+        *(f"<pre>{html.escape(note)}</pre>" for note in [row.missing, *row.notes] if note),
         *(_figure(path, out) for path in shown),
         f"<p>and {more} more in {html.escape(row.subject)}/</p>" if more else "",
         "</section>",

@@ -10,7 +10,6 @@ from lensa.backends.disk import make_folder, write_whole
 from lensa.contract import AvatarManifest
 from lensa.contract.gallery import GalleryItem
 from lensa.contract.manifest import FileRecord
-from lensa.errors import ArtifactError
 
 
 def drawn(manifest: AvatarManifest, item: GalleryItem) -> list[FileRecord]:
@@ -32,25 +31,15 @@ def bring(avatar: Avatar, items: tuple[GalleryItem, ...], folder: Path) -> list[
     Nothing else in the folder is touched. Raises ArtifactError for a file that is not the one that
     the job wrote, StorageError if the folder cannot be written.
     """
-    records = [record for item in items for record in drawn(avatar.manifest, item)]
-    if not records:
-        return []
-    source, written = avatar.path, []
-    for record in records:
+    written = []
+    for record in [record for item in items for record in drawn(avatar.manifest, item)]:
         target = folder.joinpath(*Path(record.path).parts[1:])
         written.append(target)
-        if target.is_file() and _digest(target.read_bytes()) == record.sha256:
-            continue
-        try:
-            content = (source / record.path).read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"{avatar.id}: {record.path}: {error.strerror}.") from None
-        if _digest(content) != record.sha256:
-            raise ArtifactError(f"{avatar.id}: {record.path} is not the file that the job wrote.")
-        make_folder(target.parent)
-        write_whole(target, content)
+        if not (target.is_file() and _digest(target) == record.sha256):
+            make_folder(target.parent)
+            write_whole(target, avatar.read(record.path))
     return written
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

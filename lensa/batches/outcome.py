@@ -24,6 +24,7 @@ class Outcome:
     seconds: float | None = None  # of the job, or of the row on this machine
     dollars: float | None = None  # None: not known
     images: list[str] = field(default_factory=list)  # paths below the folder of the batch
+    missing: str | None = None  # how many were asked for beside these, and what draws them
     notes: list[str] = field(default_factory=list)
     error: str | None = None
 
@@ -43,6 +44,7 @@ class Outcome:
             "dollars": self.dollars,
             "asked": self.asked,
             "images": self.images,
+            "missing": self.missing,
             "notes": self.notes,
             "error": self.error,
         }

@@ -13,14 +13,14 @@ from lensa.backends.disk import make_folder, write_whole
 from lensa.batches.contact_sheet import contact_sheet
 from lensa.batches.outcome import ENDED, Outcome
 
-_TEXTS = ("notes", "error")
+_TEXTS = ("missing", "notes", "error")
 _COLUMNS = ("line", "subject", "status", "avatar", "job", "seconds", "dollars", "images", *_TEXTS)
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
 @dataclass(frozen=True)
-class Report:
+class BatchReport:
     """What has become of each row, in the order of the file."""
 
     rows: tuple[Outcome, ...]
@@ -80,7 +80,7 @@ class Report:
         return contact_sheet(self.rows, self.out)
 
     def __repr__(self) -> str:
-        return f"<Report: {self.summary()}>"
+        return f"<BatchReport: {self.summary()}>"
 
 
 def _harmless(value: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lensa.bases import resolve_base
 from lensa.batches.asking import Asked, asked_for
 from lensa.batches.columns import COLUMNS, IMAGES, OPTIONS, TEXTS, column_name
-from lensa.batches.reading import RawRow, read_rows
+from lensa.batches.raw import RawRow
+from lensa.batches.reading import read_rows
 from lensa.client import Client
 from lensa.contract import KINDS, TrainingConfig
 from lensa.contract.names import check_subject

@@ -124,9 +124,9 @@ class Running:
         ]
         if missing:
             command = row.asked.command(avatar.id, missing, str(folder))
-            outcome.notes.append(
-                f"{row.asked.count - len(paths)} of {row.asked.count} images are not in the avatar "
-                f"(drawn of it: {len(paths)}). To draw them: {command}{self.client.backend.flags}"
+            outcome.missing = (
+                f"{row.asked.count - len(paths)} of {row.asked.count} images are not in the "
+                f"avatar. What draws them: {command}{self.client.backend.flags}"
             )
 
     def _start(self, row: Row, outcome: Outcome, hear: Callable[[Event], None]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensa.batches.columns import TEXTS, column_name
-from lensa.batches.reading import RawRow
+from lensa.batches.raw import RawRow
 from lensa.errors import ConfigError
 
 if TYPE_CHECKING:

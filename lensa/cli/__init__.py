@@ -13,6 +13,7 @@ from lensa.cli import (
     check,
     demo,
     deploy,
+    doctor,
     down,
     export,
     generate,
@@ -44,9 +45,23 @@ def lensa(
         raise typer.Exit
 
 
+# In the order of `lensa --help`.
 for group in (
-    *(demo, check, train, batch, jobs, avatars, deploy, serve, generate, export, id_photo),
-    *(ps, down, mirror),
+    demo,
+    doctor,
+    check,
+    train,
+    batch,
+    jobs,
+    avatars,
+    deploy,
+    serve,
+    generate,
+    ps,
+    down,
+    export,
+    id_photo,
+    mirror,
 ):
     group.register(app)
 

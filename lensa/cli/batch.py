@@ -90,8 +90,8 @@ def batch(
     else:
         print(report.summary())
     for row in report.rows:
-        for note in [] if json else row.notes:
-            print(f"note: {row.subject}: {note}")
+        if row.missing and not json:
+            print(f"note: {row.subject}: {row.missing}")
         if row.error:
             print(f"lensa: {row.subject} (line {row.line}): {row.error}", file=sys.stderr)
     if not report.ok:

@@ -63,7 +63,7 @@ def test_killed_in_the_middle_the_same_call_goes_on_and_brings_every_gallery(
     assert [row.avatar for row in again.rows] == [row.avatar for row in report.rows]
     assert [row.images for row in again.rows] == [report.rows[0].images, []]
     assert (out / report.rows[0].images[0]).is_file()
-    ada, bob = (row.notes[-1] for row in again.rows)
+    ada, bob = (str(row.missing) for row in again.rows)
     assert "2 of 4 images are not in the avatar" in ada
     assert f"lensa generate {again.rows[0].avatar} '' --styles watercolour --count 2" in ada
     assert "'Bob on a hill'" in bob

@@ -86,6 +86,9 @@ class LocalBackend:
     def check(self, config: TrainingConfig) -> None:
         require_ml_stack(config.base)
 
+    def preflight(self, config: TrainingConfig) -> None:
+        """Do nothing: `check` has seen all there is."""
+
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         config, run = plan.config, Run(self.home, plan.name)
         lock = training_lock(self.home, config.subject_id)
@@ -245,6 +248,12 @@ class LocalBackend:
         names = {info.subject.name for info in finished} | {info.name for info in finished}
         hint = suggest(avatar, names) if names else " There are none yet: see lensa train --help."
         raise NotFoundError(f"there is no avatar {avatar!r}.{hint}")
+
+    def file(self, avatar: str, path: str) -> bytes:
+        try:
+            return (self.folder(avatar) / path).read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{avatar}: {path} cannot be read: {error.strerror}.") from None
 
     def serve(
         self,

@@ -89,8 +89,6 @@ class SagemakerBackend:
         return instances.recipe(self.options.instance_type)
 
     def subject(self, name: str) -> Subject:
-        found = preflight.before_training(self.account, self.bucket, self._settings, self.options)
-        preflight.require(found)  # the first question to AWS: an account, a role, a quota, ...?
         self._ready_bucket()
         return subjects.subject_of(self.home, self.store, name)
 
@@ -112,6 +110,11 @@ class SagemakerBackend:
                 f"training: precision 'fp16' needs a GPU, and {self.options.instance_type} has "
                 "none: use 'auto'."
             )
+
+    def preflight(self, config: TrainingConfig) -> None:
+        known, options = self._settings, self.options
+        found = preflight.before_training(self.account, self.bucket, known, options, config.base)
+        preflight.require(found)
 
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:
         place = self._place()
@@ -200,8 +203,8 @@ class SagemakerBackend:
     def forecast(self, config: TrainingConfig) -> Forecast:
         """Return time and price of a training, by the price table alone."""
         hourly = self._listed(self.options.instance_type)
-        most = max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
-        return forecast(config, self.options.instance_type, hourly, most)
+        longest = self.longest_seconds(hourly)
+        return forecast(config, self.options.instance_type, hourly, longest)
 
     def _listed(self, instance_type: str) -> float | None:
         return prices.listed(instance_type, self.account.region)
@@ -209,9 +212,13 @@ class SagemakerBackend:
     def _estimate(self, config: TrainingConfig) -> str:
         quote = self.quote(self.options.instance_type)
         hourly = quote.dollars if quote else None
-        most = max_seconds(self.options, hourly)
-        estimate = forecast(config, self.options.instance_type, hourly, most)
+        longest = self.longest_seconds(hourly)
+        estimate = forecast(config, self.options.instance_type, hourly, longest)
         return estimate.words(quote.source if quote else "")
+
+    def longest_seconds(self, hourly: float | None) -> int:
+        """How long a training's machine may be paid for, at most."""
+        return max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
 
     def hourly(self, instance_type: str) -> float | None:
         quote = self.quote(instance_type)
@@ -291,6 +298,12 @@ class SagemakerBackend:
 
     def folder(self, avatar: str) -> Path:
         return local_folder(self.store, self.catalogue.finished(avatar), self.home)
+
+    def file(self, avatar: str, path: str) -> bytes:
+        content = self.store.read(f"{keys.model(avatar)}/{path}")
+        if content is None:
+            raise ArtifactError(f"{avatar}: {path} is in the manifest but not in the bucket.")
+        return content
 
     # --- endpoints ---
 

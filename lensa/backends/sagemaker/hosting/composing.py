@@ -11,11 +11,12 @@ from pathlib import Path
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.transfer import Blob, Copy
 from lensa.contract import MANIFEST, AvatarManifest
+from lensa.contract.gallery import FOLDER as GALLERY
 from lensa.contract.names import digest
 from lensa.errors import ConfigError
 
 CODE = "code"
-_SAMPLES = "samples/"
+_LOOKED_AT = ("samples/", f"{GALLERY}/")  # images that the job drew
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,13 @@ class Served:
 def copies_of(avatar: AvatarManifest, target: str) -> list[Copy]:
     """Return the copies of an avatar's files into a folder, without its manifest.
 
-    Of a LoRA the samples stay behind: its server reads one file alone.
+    Of a LoRA the samples and the gallery stay behind: its server reads one file alone.
     """
     lora = avatar.config.method == "lora"
     return [
         Copy(f"{keys.model(avatar.avatar)}/{file.path}", f"{target}/{file.path}", file.size)
         for file in avatar.files
-        if not (lora and file.path.startswith(_SAMPLES))
+        if not (lora and file.path.startswith(_LOOKED_AT))
     ]
 
 

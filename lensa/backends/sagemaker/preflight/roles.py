@@ -33,7 +33,7 @@ def check_role(account: Account, need: Need) -> Check:
             return role
         return _trusting(account, ROLE, role, "sagemaker.amazonaws.com")
 
-    return question(ROLE, find, permission=_PERMISSION, mend=mend)
+    return question(ROLE, find, permission=_PERMISSION, mend="lensa setup makes one.")
 
 
 def check_scheduler_role(account: Account, need: Need) -> Check:
