@@ -41,8 +41,12 @@ PROBE = GenerationRequest.model_validate(
 class Deployment:
     """One call of `deploy`."""
 
-    def __init__(self, site: Site, order: Order, ask: Ask, on_event: OnEvent) -> None:
+    def __init__(
+        self, site: Site, order: Order, ask: Ask, check: Callable[[], None], on_event: OnEvent
+    ) -> None:
+        """`check` raises what stands in the way of a new endpoint, all at once."""
         self._site, self._order, self._ask, self._tell = site, order, ask, on_event
+        self._check = check
         self._client: Any = site.account.client("sagemaker")
         self._schedules = Schedules(site.account)
         self._began = time.monotonic()
@@ -76,6 +80,7 @@ class Deployment:
     # --- the three ways ---
 
     def _create(self, wait: bool) -> None:
+        self._check()
         if is_orphan(self._site, self._name):
             self._remove()  # what an earlier one of that name left, when its end had come
         mine = True

@@ -16,6 +16,7 @@ from lensa.backends.sagemaker.hosting.order import Site, compose
 from lensa.backends.sagemaker.hosting.removing import remove
 from lensa.backends.sagemaker.hosting.server import DeployedServer
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe
+from lensa.backends.sagemaker.preflight import before_deploy, require
 from lensa.contract import AvatarManifest
 from lensa.contract.events import Event, NoticeEvent
 from lensa.errors import ConfigError, EndpointError, LensaError, NotFoundError
@@ -50,7 +51,11 @@ class Host:
         def ask(on_wait: Callable[[str], None]) -> DeployedServer:
             return self._server(order.endpoint, on_wait=on_wait)
 
-        Deployment(self._site, order, ask, on_event).run(wait=wait)
+        def check() -> None:
+            site, base = self._site, order.avatar.config.base
+            require(before_deploy(site.account, site.store.bucket, site.settings, options, base))
+
+        Deployment(self._site, order, ask, check, on_event).run(wait=wait)
         return self._server(order.endpoint)
 
     def find(self, name: str) -> DeployedServer:
