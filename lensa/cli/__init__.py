@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from lensa import __version__
-from lensa.cli import avatars, check, demo, export, generate, id_photo, jobs, mirror, serve, train
+from lensa.cli import (
+    avatars,
+    batch,
+    check,
+    demo,
+    deploy,
+    doctor,
+    down,
+    export,
+    generate,
+    id_photo,
+    jobs,
+    mirror,
+    ps,
+    serve,
+    train,
+)
 
 app = typer.Typer(
     name="lensa",
@@ -29,7 +45,24 @@ def lensa(
         raise typer.Exit
 
 
-for group in (demo, check, train, jobs, avatars, serve, generate, export, id_photo, mirror):
+# In the order of `lensa --help`.
+for group in (
+    demo,
+    doctor,
+    check,
+    train,
+    batch,
+    jobs,
+    avatars,
+    deploy,
+    serve,
+    generate,
+    ps,
+    down,
+    export,
+    id_photo,
+    mirror,
+):
     group.register(app)
 
 
