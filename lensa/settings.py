@@ -37,11 +37,13 @@ class Settings(BaseSettings):
     region: str | None = None  # None: as your AWS configuration has it
     profile: str | None = None
     role: str | None = None  # name or ARN; None: your own, where SageMaker may assume it
+    scheduler_role: str | None = None  # that ends endpoints; None: `role`, which then has two uses
     bucket: str | None = None  # None: lensa-<account>-<region>
     prefix: str = Field(default="lensa", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}[A-Za-z0-9]$")
     kms_key: str | None = None  # None: S3's own keys
     poll_seconds: float = Field(default=5.0, gt=0, le=300)  # between two looks at a job
     sagemaker: dict[str, Any] = Field(default_factory=dict)  # defaults of a job's options
+    deploy: dict[str, Any] = Field(default_factory=dict)  # defaults of an endpoint's options
 
     @classmethod
     def settings_customise_sources(

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from lensa import __version__
-from lensa.cli import avatars, check, demo, export, generate, id_photo, jobs, mirror, serve, train
+from lensa.cli import (
+    avatars,
+    check,
+    demo,
+    export,
+    generate,
+    id_photo,
+    jobs,
+    mirror,
+    serve,
+    setup,
+    train,
+)
 
 app = typer.Typer(
     name="lensa",
@@ -29,7 +41,7 @@ def lensa(
         raise typer.Exit
 
 
-for group in (demo, check, train, jobs, avatars, serve, generate, export, id_photo, mirror):
+for group in (demo, check, train, jobs, avatars, serve, generate, export, id_photo, mirror, setup):
     group.register(app)
 
 
