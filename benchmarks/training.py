@@ -44,7 +44,7 @@ ROOT = HERE.parent
 SCRIPTS = {"full": "train_dreambooth.py", "lora": "train_dreambooth_lora.py"}
 PARTS = ("speed", "loss", "photos", "compute")
 
-FEW, MANY, FEW_IMAGES, MORE_IMAGES = 1, 7, 4, 24
+FEW, MANY, FEW_IMAGES, MORE_IMAGES = 1, 13, 4, 24
 STEPS, CLASS_IMAGES, PHOTOS = 800, 100, 8  # of the recipe that costs are spread over
 RATES = {"full": 2e-6, "lora": 1e-4}
 RANK = 4  # their default

@@ -7,6 +7,7 @@
     avatars.py       load_avatar: a trained folder, every byte and every key accounted for
     adapters.py      several LoRAs in one pipeline: loaded, used at their scales, dropped
     library.py       many avatars of one base, the least recently used dropped
+    shelf.py, shelf_bucket.py   those that were added to an endpoint, fetched from S3
 
     vaes.py          another VAE in the base's place
 
@@ -32,7 +33,8 @@
 
     inference.py     model_fn, input_fn, predict_fn, output_fn, as SageMaker has them
     answers.py, media.py   what was drawn, as it is sent; the types that an answer has
-    aws_image.py, code/   for AWS's Hugging Face image, where no exception may leave a handler
+    aws_image.py, aws_context.py   for AWS's Hugging Face image, where no exception may leave a
+                     handler
     statuses.py      what an error is to a client
 
     server.py        python -m inference_entrypoint.server: a process that speaks HTTP

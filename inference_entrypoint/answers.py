@@ -1,13 +1,14 @@
 """What was drawn, as it is sent: the contract's answer, or one image as a file.
 
-An answer holds 6 MB at most, which is what a real-time endpoint sends. Where it would be larger the
-images are WebP instead, and say so.
+An answer holds 6 MB at most, which is what a real-time endpoint sends, or what `$LENSA_MAX_ANSWER`
+says. Where it would be larger the images are WebP instead, and say so.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 
 from PIL import Image
@@ -18,8 +19,17 @@ from inference_entrypoint.library import Library
 from inference_entrypoint.media import negotiate
 from inference_entrypoint.order import Result
 from lensa.contract import GeneratedImage, GenerationResponse
+from lensa.contract.environment import MAX_ANSWER_BYTES
 from lensa.contract.generation import MAX_ANSWER, STRENGTH, ImageFormat
-from lensa.errors import TooMuchError
+from lensa.errors import LensaError, TooMuchError
+
+
+def longest(environ: Mapping[str, str] = os.environ) -> float:
+    """Return how many bytes an answer may have here. Raises LensaError if that is no number."""
+    given = environ.get(MAX_ANSWER_BYTES) or str(MAX_ANSWER)
+    if not given.isdecimal():
+        raise LensaError(f"{MAX_ANSWER_BYTES} is {given!r}: give a number of bytes, or 0 for any.")
+    return int(given) or float("inf")
 
 
 def respond(result: Result, model: Avatar | Library, seconds: float) -> GenerationResponse:
@@ -62,12 +72,13 @@ def encoded(
     )
 
 
-def written(response: GenerationResponse, accept: str, most: int = MAX_ANSWER) -> bytes:
-    """Return an answer as JSON, or its image itself if `accept` names a format; `most` bytes.
+def written(response: GenerationResponse, accept: str, most: float | None = None) -> bytes:
+    """Return an answer as JSON, or its image itself if `accept` names a format; in `most` bytes,
+    or as many as `longest` says.
 
     Raises ConfigError as `negotiate` does, TooMuchError if it is longer even as WebP.
     """
-    wanted = negotiate(response.request, accept)
+    wanted, most = negotiate(response.request, accept), most or longest()
     if wanted is not None:
         return _file(response.images[0], wanted, most)
     text = response.model_dump_json().encode()
@@ -85,7 +96,7 @@ def written(response: GenerationResponse, accept: str, most: int = MAX_ANSWER) -
     return text
 
 
-def _smaller(response: GenerationResponse, size: int, most: int) -> GenerationResponse:
+def _smaller(response: GenerationResponse, size: int, most: float) -> GenerationResponse:
     """Return the same answer with its images as WebP, and a word about it."""
     images = tuple(
         image.model_copy(update={"format": "webp", "data": _text(_converted(image, "webp"))})
@@ -99,7 +110,7 @@ def _smaller(response: GenerationResponse, size: int, most: int) -> GenerationRe
     return response.model_copy(update=update)
 
 
-def _file(image: GeneratedImage, wanted: ImageFormat, most: int) -> bytes:
+def _file(image: GeneratedImage, wanted: ImageFormat, most: float) -> bytes:
     content = image.content() if wanted == image.format else _converted(image, wanted)
     if len(content) > most:
         raise TooMuchError(

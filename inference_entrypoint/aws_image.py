@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 from inference_entrypoint import inference
 from inference_entrypoint.avatars import Avatar
+from inference_entrypoint.aws_context import head, refuse
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type, negotiate
 from inference_entrypoint.statuses import Refusal, UnsupportedMediaType, refusal
@@ -60,12 +60,12 @@ def predict_fn(
 def output_fn(response: GenerationResponse | Refusal, accept: str, context: Any) -> str | bytes:
     """Return the body of the answer; its status and its type go through the context."""
     if isinstance(response, Refusal):
-        return _refuse(response, context)
+        return refuse(response, context)
     content = _or_refusal(context, inference.output_fn, response, accept)
     if isinstance(content, Refusal):
-        return _refuse(content, context)
+        return refuse(content, context)
     format = negotiate(response.request, accept)
-    _head(context, 200, JSON if format is None else f"image/{format}")
+    head(context, 200, JSON if format is None else f"image/{format}")
     return content
 
 
@@ -79,21 +79,6 @@ def _read(
     accept = headers.get("Accept") or headers.get("accept") or JSON  # as the toolkit reads it
     format = negotiate(request, accept)
     return request if format is None else request.model_copy(update={"format": format})
-
-
-def _refuse(refused: Refusal, context: Any) -> str:
-    _head(context, refused.status, JSON)
-    if refused.retry_after is not None:
-        context.set_response_header(0, "Retry-After", str(refused.retry_after))
-    return refused.body
-
-
-def _head(context: Any, status: int, content_type: str) -> None:
-    log.info("request %s: %d", context.get_request_id(0), status)  # the answer's x-request-id
-    context.set_response_status(status, HTTPStatus(status).phrase)
-    # The toolkit sets "content-type" to the whole Accept header when we are done. The server lets
-    # the last spelling of a name win, in the order of Java's hash table, and that is this one.
-    context.set_response_header(0, "Content-Type", content_type)
 
 
 def _or_refusal(context: Any, handler: Callable[..., T], *arguments: Any) -> T | Refusal:

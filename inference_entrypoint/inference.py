@@ -16,10 +16,12 @@ from pathlib import Path
 import torch
 
 from inference_entrypoint.answers import respond, written
+from inference_entrypoint.artifact import read_manifest
 from inference_entrypoint.avatars import Avatar, load_avatar
 from inference_entrypoint.drawing import OnStep, TimeUp
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type
+from inference_entrypoint.shelf import Shelf
 from lensa.contract import MANIFEST, GenerationRequest, GenerationResponse, Layout
 from lensa.contract.environment import DEADLINE
 from lensa.errors import ArtifactError, ConfigError, LensaError, TooMuchError
@@ -47,8 +49,9 @@ def model_fn(model_dir: str) -> Avatar | Library:
 def load_model(folders: Sequence[Path]) -> Avatar | Library:
     """Load the avatars of folders, or of folders in them. Several share their base.
 
-    A damaged one among several is left out, and logged. Raises ArtifactError, BaseModelError, and
-    NotFoundError if none is left.
+    An endpoint with a shelf (`$LENSA_AVATARS`) draws those that are added there, too, unless the
+    one in its model folder has weights of its own. A damaged one among several is left out, and
+    logged. Raises ArtifactError, BaseModelError, and NotFoundError if none is left.
     """
     mirror = Layout.here().root / BASE_CHANNEL
     override = mirror if mirror.is_dir() else None
@@ -61,9 +64,11 @@ def load_model(folders: Sequence[Path]) -> Avatar | Library:
             else sorted(folder.glob(f"*/{MANIFEST}")) or [folder / MANIFEST]
         )
     ]
-    if found == list(folders) and len(found) == 1:
+    shelf = Shelf.here()
+    alone = found == list(folders) and len(found) == 1
+    if alone and (shelf is None or read_manifest(found[0]).config.method != "lora"):
         return load_avatar(found[0], override=override)
-    library = Library(override=override)
+    library = Library(override=override, shelf=shelf)
     for folder in found:
         try:
             library.add(folder)

@@ -1,4 +1,8 @@
-"""Many avatars on one base, in one process: those that were asked for last stay in memory."""
+"""Many avatars on one base, in one process: those that were asked for last stay in memory.
+
+They lie in folders of this machine, or on a shelf (shelf.py), from which each is fetched when it is
+first asked for. The base stays as it is, whoever is drawn.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,16 @@ from inference_entrypoint.batching import draw_alone
 from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.families import Device
 from inference_entrypoint.order import Order, Result
+from inference_entrypoint.shelf import Shelf
+from inference_entrypoint.statuses import Busy
 from inference_entrypoint.vaes import pinned_vae, replace_vae
 from lensa.contract import AvatarManifest, BaseModelRef, GenerationRequest, VaeRef
 from lensa.contract.names import JOB
-from lensa.errors import ArtifactError, ConfigError, NotFoundError, suggest
+from lensa.errors import ArtifactError, ConfigError, LensaError, NotFoundError, suggest
+
+
+class Replaced(Busy):
+    """Another version of an avatar took its place while a request of it waited."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,14 @@ class Library:
         base: BaseModelRef | None = None,
         *,
         override: Path | None = None,
+        shelf: Shelf | None = None,
         resident: int = 8,
         device: Device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         """`base`: None takes the first avatar's. `override` is a folder that holds the base
-        already. `resident`: how many avatars stay in memory.
+        already. `shelf`: where those are that are not added. `resident`: how many avatars stay in
+        memory.
 
         Raises ConfigError if that is less than one. Nothing is loaded yet.
         """
@@ -59,11 +71,12 @@ class Library:
         self.resident = resident
         own_device, own_dtype = best_device()
         self._device, self._dtype = device or own_device, dtype or own_dtype
-        self._ref, self._override = base, override
+        self._ref, self._override, self._shelf = base, override, shelf
         self._revision: str | None = None
         self._vae: VaeRef | None = None
         self._base: Base | None = None
         self._entries: dict[str, _Entry] = {}
+        self._fetched: set[str] = set()  # those of the shelf
         self._loaded: OrderedDict[str, None] = OrderedDict()  # the least recently used one first
 
     def add(self, folder: Path) -> str:
@@ -76,13 +89,8 @@ class Library:
         name = manifest.avatar
         if not JOB.fullmatch(name):
             raise ArtifactError(f"{folder}: its avatar is called {name[:80]!r}, which is no id.")
-        if manifest.config.method != "lora":
-            raise ArtifactError(
-                f"Avatar {name} has weights of its own instead of a LoRA: "
-                "it gets an endpoint of its own."
-            )
+        self._check(manifest)
         listed(folder, manifest, LORA_FILE)
-        self._check_base(manifest)
         self._forget(name)
         self._entries[name] = _Entry(folder, manifest)
         return name
@@ -90,8 +98,7 @@ class Library:
     def remove(self, name: str) -> None:
         """Leave an avatar out from now on. Raises NotFoundError if it is not here."""
         self._entry(name)
-        self._forget(name)
-        del self._entries[name]
+        self._drop(name)
 
     def names(self) -> list[str]:
         """Return the ids of the avatars, in the order in which they came."""
@@ -114,9 +121,14 @@ class Library:
         Raises NotFoundError, ArtifactError if its weights were altered or do not fit the base,
         BaseModelError if the base cannot be had.
         """
-        entry = self._entry(name)
+        entry = self._bring(name)
         if name not in self._loaded:
-            verify_files(entry.folder, entry.manifest, [LORA_FILE])
+            try:
+                verify_files(entry.folder, entry.manifest, [LORA_FILE])
+            except ArtifactError:
+                if name in self._fetched:  # its copy was damaged here: fetched again next time
+                    self._drop(name)
+                raise
             pipeline = self.base.pipeline
             while len(self._loaded) >= self.resident:
                 self._forget(next(iter(self._loaded)))
@@ -141,10 +153,13 @@ class Library:
                 f"generation: blend asks for {len(names)} avatars at once, and {self.resident} "
                 "stay in memory here: mix in fewer."
             )
-        for each in names:
-            self._entry(each)  # whoever is unknown is told before anything is loaded
+        # Whoever is unknown is told before anything is loaded.
+        meant = {each: self._bring(each).folder for each in names}
 
         def get() -> Avatar:
+            for each, folder in meant.items():
+                if self._bring(each).folder != folder:
+                    raise Replaced(f"avatar {each} was replaced meanwhile: ask again.")
             return [self.get(each) for each in names][-1]
 
         return get().order(request.model_copy(update={"avatar": name}), make_ready=get)
@@ -174,10 +189,54 @@ class Library:
             near = f" It has {len(self._entries)} others."
         raise NotFoundError(f"No avatar {name[:80]!r} is here.{near}")
 
+    def _bring(self, name: str) -> _Entry:
+        """Return an avatar that is here, as its folder or the shelf has it now.
+
+        Raises NotFoundError, ConfigError if it cannot be drawn with those that are here, and as
+        `Shelf.fetch` does.
+        """
+        if self._shelf is None or (name in self._entries and name not in self._fetched):
+            return self._entry(name)
+        try:
+            folder = self._shelf.fetch(name, self._check_fetched)
+        except LensaError as error:
+            if name in self._fetched and not isinstance(error, Busy):
+                self._drop(name)
+            raise
+        if name not in self._entries or self._entries[name].folder != folder:
+            self.add(folder)
+            self._fetched.add(name)
+        for gone in self._fetched.difference(self._shelf.names()):
+            self._drop(gone)
+        return self._entries[name]
+
+    def _drop(self, name: str) -> None:
+        self._forget(name)
+        del self._entries[name]
+        if name in self._fetched and self._shelf is not None:
+            self._fetched.remove(name)
+            self._shelf.drop(name)
+
     def _forget(self, name: str) -> None:
         if name in self._loaded:
             del self._loaded[name]
             drop_lora(self.base.pipeline, name)
+
+    def _check_fetched(self, manifest: AvatarManifest) -> None:
+        """Raise ConfigError for what whoever asks can change: by asking another endpoint."""
+        try:
+            self._check(manifest)
+        except ArtifactError as error:
+            raise ConfigError(f"generation: avatar: {error}") from None
+
+    def _check(self, manifest: AvatarManifest) -> None:
+        """Raise ArtifactError if an avatar is no LoRA, or was trained on another base."""
+        if manifest.config.method != "lora":
+            raise ArtifactError(
+                f"Avatar {manifest.avatar} has weights of its own instead of a LoRA: "
+                "it gets an endpoint of its own."
+            )
+        self._check_base(manifest)
 
     def _check_base(self, manifest: AvatarManifest) -> None:
         """Raise ArtifactError if the avatar was trained on another base than ours."""

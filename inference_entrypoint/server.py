@@ -2,10 +2,11 @@
 
     python -m inference_entrypoint.server --model-dir AVATAR --port 8080
 
-Without --model-dir it serves the model folder of `$SAGEMAKER_BASE_DIR` (or /opt/ml). Stdout has
-JSON lines alone: {"event":"listening","port":8080}, or {"event":"failed","message":...}. The log
-goes to stderr, as JSON lines too, and holds no prompts unless `$LENSA_LOG_LEVEL` is debug. With
-`$LENSA_SERVE_TOKEN` set, whoever asks has to know it.
+Without --model-dir it serves the model folder of `$SAGEMAKER_BASE_DIR` (or /opt/ml), and without
+--port it listens where `$SAGEMAKER_BIND_TO_PORT` says, or on 8080. Stdout has JSON lines alone:
+{"event":"listening","port":8080}, or {"event":"failed","message":...}. The log goes to stderr, as
+JSON lines too, and holds no prompts unless `$LENSA_LOG_LEVEL` is debug. With `$LENSA_SERVE_TOKEN`
+set, whoever asks has to know it.
 
 This process speaks HTTP and a child of it draws, which is started again if it dies.
 
@@ -44,6 +45,7 @@ GRACE = 8  # seconds that running requests have when the server is told to go
 QUEUE = 32  # requests; in batches of eight, the last one waits as long as people do
 BATCH = 8  # images; what a GPU of 24 GB draws at once at 512 px with room to spare
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BIND_TO_PORT = "SAGEMAKER_BIND_TO_PORT"  # where SageMaker asks, if not at 8080
 LAST_WORDS = 2.0  # seconds in which /ping still tells why loading failed, and a hurried answer
 
 
@@ -180,6 +182,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m inference_entrypoint.server", description="Serve an avatar over HTTP."
     )
+    parser.add_argument("word", nargs="?", choices=["serve"], help="what SageMaker adds; no effect")
     parser.add_argument(
         "--model-dir",
         type=Path,
@@ -187,7 +190,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="an avatar, or a folder of avatars on one base; may be given several times",
     )
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 unless told otherwise")
-    parser.add_argument("--port", type=_port, default=8080, help="0 picks a free one")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get(BIND_TO_PORT) or "8080",
+        help=f"0 picks a free one (${BIND_TO_PORT}, or 8080)",
+    )
     parser.add_argument("--parent-pipe", action="store_true", help="end when stdin does")
     parser.add_argument(
         "--queue", type=_count, default=QUEUE, help=f"requests that may wait their turn ({QUEUE})"

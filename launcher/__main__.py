@@ -1,7 +1,9 @@
-"""Process 1 of the training container: `python3 /opt/ml/input/data/code/lensa.pyz train`.
+"""Process 1 of the training container, `python3 /opt/ml/input/data/code/lensa.pyz train`, and of
+our own serving image, `python3 /opt/ml/model/code/lensa.pyz serve`.
 
-Installs what the image lacks, reads the secrets, and goes on as the training itself, in the same
-process: signals reach it directly. Its ends are those of `training_entrypoint`, and before that
+Installs what the image lacks, reads the secrets, and goes on as the training or the server itself,
+in the same process: signals reach it directly. Its ends are those of `training_entrypoint` and of
+`inference_entrypoint.server`, and before that
 
     2    the container cannot be set up: `output/failure` says what to change
     143  stopped by SIGTERM; nothing had begun
@@ -54,7 +56,7 @@ def main(arguments: list[str], program: str) -> int:
     except Ended:
         from launcher.say import event
 
-        event("end", status="stopped", step=0, message="stopped before the training began")
+        event("end", status="stopped", step=0, message="stopped before it began")
         return 143
 
 

@@ -1,4 +1,4 @@
-"""From a bare image to the training: what is missing is installed, secrets are read."""
+"""From a bare image to the training or the server: what it lacks is installed, secrets are read."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from launcher.requirements import prepare
-from launcher.say import SetupError, failed, failure_file
+from launcher.requirements import SERVING, TRAINING, prepare
+from launcher.say import SetupError, failed, failure_file, leave_failure
+from launcher.surroundings import surround
 
-# Said here, so that every container has it whoever wrote the job's request. They are for libraries
-# that are not imported yet.
-_ENVIRONMENT = {
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "WANDB_ERROR_REPORTING": "false",
-    # Idle OpenMP threads that spin take the cores from those that work.
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
+_PINS = {"train": TRAINING, "serve": SERVING}
 
 
 def run(arguments: list[str], program: str, started: float, check: Callable[[], None]) -> int:
-    """Set up and train; return the exit status.
+    """Set up, then train or serve; return the exit status.
 
     `started` is the container's start by the monotonic clock; `check` raises if a stop came.
     """
+    bundle = Path(program).resolve()
+    word = arguments[0] if len(arguments) == 1 else ""
     try:
-        failure_file().unlink(missing_ok=True)
-        if arguments != ["train"]:
+        if word != "serve":
+            failure_file().unlink(missing_ok=True)
+        if word not in _PINS:
             given = " ".join(arguments) or "nothing"
-            raise SetupError(f"lensa.pyz is told what to do by one word, 'train'; it got {given}.")
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        prepare(Path(program).resolve().parent / "wheels")
+            raise SetupError(
+                f"lensa.pyz is told what to do by one word, 'train' or 'serve'; it got {given}."
+            )
+        surround(os.environ)
+        prepare(bundle.parent / "wheels", _PINS[word])
         # Late: what boto3 and pydantic import may have been installed a moment ago, and a module
         # of the version before would stay in memory.
         from launcher.secrets import read_secrets
@@ -40,8 +37,24 @@ def run(arguments: list[str], program: str, started: float, check: Callable[[], 
         read_secrets(os.environ)
     except SetupError as error:
         failed(error)
+        if word != "serve":  # of an endpoint nobody reads it
+            leave_failure(error)
         return 2
-    from training_entrypoint.__main__ import main as train
-
     check()
-    return train(started)
+    return _serve(bundle) if word == "serve" else _train(started)
+
+
+def _train(started: float) -> int:
+    from training_entrypoint.__main__ import main
+
+    return main(started)
+
+
+def _serve(bundle: Path) -> int:
+    """Serve as a container of our own image does: whoever reaches it may ask."""
+    from inference_entrypoint.server import main
+
+    # The process that draws is a child with the same Python, and finds its code by this.
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(bundle), *([known] if known else [])])
+    return main(["--host", "0.0.0.0"])  # noqa: S104 - SageMaker asks from outside the container

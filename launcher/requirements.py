@@ -18,6 +18,10 @@ from pathlib import Path
 from launcher.say import SetupError, stage
 
 _UNREACHABLE = re.compile("NewConnectionError|ConnectTimeout|name resolution|Max retries|timed out")
+# The packages whose requirements.txt are meant.
+TRAINING = "training_entrypoint"
+SERVING = "inference_entrypoint"
+
 _NAMED = re.compile(r"\b([A-Za-z0-9][\w.-]*==[\w.+!]+)")
 
 
@@ -30,10 +34,9 @@ class Requirement:
     line: str
 
 
-def pinned() -> list[Requirement]:
-    """Return the requirements of the training, from inside the bundle."""
-    text = files("training_entrypoint").joinpath("requirements.txt").read_text("utf-8")
-    return parse(text)
+def pinned(package: str = TRAINING) -> list[Requirement]:
+    """Return the requirements of the training or of serving, from inside the bundle."""
+    return parse(files(package).joinpath("requirements.txt").read_text("utf-8"))
 
 
 def parse(text: str) -> list[Requirement]:
@@ -61,14 +64,20 @@ def differing(
     return [each for each in requirements if version(each.name) != each.version]
 
 
-def prepare(wheels: Path) -> None:
-    """Make what is installed agree with the pins, from `wheels` if that folder is there.
+def normal(name: str) -> str:
+    """Return a distribution's name in the form in which pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def prepare(wheels: Path, package: str = TRAINING) -> list[Requirement]:
+    """Make what is installed agree with the pins, from `wheels` if that folder is there; return
+    what was installed.
 
     Raises SetupError.
     """
-    missing = differing(pinned())
+    missing = differing(pinned(package))
     if not missing:
-        return
+        return []
     local = wheels if wheels.is_dir() else None
     source = "the bundle's wheels" if local else "the package index"
     names = ", ".join(f"{each.name} {each.version}" for each in missing)
@@ -81,6 +90,7 @@ def prepare(wheels: Path) -> None:
             f"pip installed {still[0].name} {still[0].version}, but {sys.executable} still sees "
             "another version of it: use an image whose Python packages can be replaced."
         )
+    return missing
 
 
 def install(requirements: list[Requirement], wheels: Path | None) -> None:
@@ -125,7 +135,7 @@ def explain(output: str, requirements: list[Requirement], local: bool) -> str:
     if _UNREACHABLE.search(output):
         return (
             f"{which} cannot be installed: the package index cannot be reached from this "
-            "container. Give the job's subnets a way to it, or use network isolation: then the "
+            "container. Give its subnets a way to it, or use network isolation: then the "
             "packages travel with the code."
         )
     return (

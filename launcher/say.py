@@ -25,8 +25,12 @@ def stage(message: str) -> None:
 
 
 def failed(error: SetupError) -> None:
-    """Say it in the log, and in the file that becomes the job's FailureReason."""
+    """Say it in the log."""
     event("end", status="failed", step=0, message=str(error), error="ConfigError")
+
+
+def leave_failure(error: SetupError) -> None:
+    """Say it in the file that becomes a job's FailureReason."""
     path = failure_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Secrets, named in the job's environment by ARN and read here with the job's role.
+"""Secrets, named in the container's environment by ARN and read here with its role.
 
 What they hold goes into environment variables of this process, and nowhere else.
 """
@@ -73,7 +73,7 @@ def _refused(name: str, arn: str, error: dict[str, str]) -> str:
     # A denial comes under several codes, depending on who denies.
     if code.startswith("AccessDenied") or "not authorized to perform" in message:
         return (
-            f"secret for {name}: the job's role may not read {arn}. Allow it "
+            f"secret for {name}: the container's role may not read {arn}. Allow it "
             "secretsmanager:GetSecretValue on that secret, and kms:Decrypt on its key if it has "
             "one of your own."
         )
@@ -85,7 +85,7 @@ def _refused(name: str, arn: str, error: dict[str, str]) -> str:
     if code == "DecryptionFailure":
         return (
             f"secret for {name}: the KMS key of {arn} cannot decrypt it. Enable the key, and allow "
-            "the job's role kms:Decrypt on it."
+            "the container's role kms:Decrypt on it."
         )
     if code == "InvalidRequestException":
         return f"secret for {name}: {arn} is being deleted. Restore it, or name another one."

@@ -13,15 +13,18 @@ Names are loaded when they are first used: `import lensa` itself costs next to n
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lensa.avatar import Avatar as Avatar
-    from lensa.backends.base import JobInfo
+    from lensa.backends.base import JobInfo, Running, TakenDown
+    from lensa.batches.report import BatchReport
     from lensa.client import Client as Client
     from lensa.contract import AvatarManifest as AvatarManifest
     from lensa.contract import GenerationRequest as GenerationRequest
     from lensa.contract import TrainingConfig as TrainingConfig
+    from lensa.diagnosis import Diagnosis
     from lensa.endpoint import Endpoint as Endpoint
     from lensa.errors import LensaError as LensaError
     from lensa.errors import TrainingError as TrainingError
@@ -64,8 +67,15 @@ __all__ = [
     "attach",
     "avatar",
     "avatars",
+    "batch",
     "check",
+    "deploy",
+    "doctor",
+    "down",
+    "endpoint",
+    "endpoints",
     "jobs",
+    "running",
     "styles",
     "train",
 ]
@@ -105,6 +115,26 @@ def check(photos: PhotoInput, **options: Any) -> Examined:
     return _client(place).check(photos, **options)
 
 
+def doctor(photos: PhotoInput | None = None, **options: Any) -> Diagnosis:
+    """Look for whatever would stand in the way of a training or an endpoint: see Client.doctor."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).doctor(photos, **options)
+
+
+def batch(
+    file: str | Path, out: str | Path = "batch", *, parallel: int | None = None, **options: Any
+) -> BatchReport:
+    """Train an avatar for each row of a CSV or YAML file, and bring their galleries to `out`.
+
+    `options` are settings (backend, region, ...) and any column for the rows that say nothing of
+    it. The same call goes on where the last one ended: see lensa.batches.batch.run_batch.
+    """
+    from lensa.batches.batch import run_batch
+
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return run_batch(_client(place), file, out, parallel=parallel, **options)
+
+
 def attach(name: str, **settings: Any) -> TrainingJob:
     """Return the handle of a training job by its name: see Client.attach."""
     return _client(settings).attach(name)
@@ -123,6 +153,33 @@ def avatars(**settings: Any) -> list[Avatar]:
 def avatar(name: str, **settings: Any) -> Avatar:
     """Return an avatar by its id or its subject's name: see Client.avatar."""
     return _client(settings).avatar(name)
+
+
+def deploy(*avatars: str, **options: Any) -> Endpoint:
+    """Deploy avatars by their ids or their subjects' names: see Client.deploy."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).deploy(*avatars, **options)
+
+
+def endpoint(name: str, **settings: Any) -> Endpoint:
+    """Return an endpoint on SageMaker by its name: see Client.endpoint."""
+    return _client(settings).endpoint(name)
+
+
+def endpoints(**settings: Any) -> list[Running]:
+    """Return the endpoints on SageMaker: see Client.endpoints."""
+    return _client(settings).endpoints()
+
+
+def running(**settings: Any) -> list[Running]:
+    """Return everything that runs on SageMaker, and what it costs: see Client.running."""
+    return _client(settings).running()
+
+
+def down(*names: str, **options: Any) -> list[TakenDown]:
+    """Take endpoints down: see Client.down."""
+    place = {name: options.pop(name) for name in _PLACE if name in options}
+    return _client(place).down(*names, **options)
 
 
 def _client(settings: dict[str, Any]) -> Client:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensa.backends.base import Backend
 from lensa.contract import AvatarManifest
+from lensa.contract.events import Event
 from lensa.endpoint import Endpoint
-from lensa.errors import NotFoundError
+from lensa.errors import ArtifactError, NotFoundError
 from lensa.gallery import Gallery
+from lensa.telling import telling
 
 if TYPE_CHECKING:
     from lensa.exporting import Export
@@ -44,6 +49,19 @@ class Avatar:
             if record.path.startswith("samples/")
         ]
 
+    def read(self, path: str) -> bytes:
+        """Return one of the avatar's files, without bringing the others to this machine.
+
+        Raises ArtifactError if it is none of them, or not the one that the job wrote.
+        """
+        digests = {record.path: record.sha256 for record in self.manifest.files}
+        if path not in digests:
+            raise ArtifactError(f"{self.id} has no {path} in its manifest.")
+        content = self._backend.file(self.id, path)
+        if hashlib.sha256(content).hexdigest() != digests[path]:
+            raise ArtifactError(f"{self.id}: {path} is not the file that the job wrote.")
+        return content
+
     @cached_property
     def subject(self) -> str | None:
         """The name that you gave the subject; None if it is not known here."""
@@ -52,31 +70,54 @@ class Avatar:
         except NotFoundError:
             return None
 
-    def deploy(self, *, port: int | None = None) -> Endpoint:
+    def deploy(
+        self,
+        *,
+        wait: bool = True,
+        on_event: Callable[[Event], None] | None = None,
+        **options: Any,
+    ) -> Endpoint:
         """Start an endpoint and return when it is healthy. Use it in a `with` block, or close it.
 
-        Raises BusyError if the port is taken, ArtifactError or EndpointError if it cannot start.
+        On this machine `options` are `port` alone; on SageMaker those of DeployOptions (keep,
+        instance_type, asynchronous, ...), and there it ends by itself after `keep`. `wait=False`
+        returns when it is on its way. `on_event` hears of what is done; without it, stderr does.
+
+        Raises BusyError if the port is taken, ArtifactError or EndpointError if it cannot start:
+        nothing is left then.
         """
-        return Endpoint(self.id, self._backend.serve([self.id], port=port), name=self.subject)
+        with telling(self._backend, on_event) as tell:
+            server = self._backend.deploy([self.id], on_event=tell, wait=wait, **options)
+        return Endpoint(self.id, server, name=self.subject, explicit=server.shelf is not None)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Endpoint]:
+        """An endpoint for one call: on this machine one that lives as long as the `with` block; on
+        SageMaker one that runs and has the avatar, which runs on.
+
+        Raises NotFoundError if none does: nothing is started that costs.
+        """
+        with self._backend.at_hand(self.id) as server:
+            yield Endpoint(self.id, server, name=self.subject, explicit=server.shelf is not None)
 
     def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
-        """Make images with an endpoint that lives for this call alone: see Endpoint.generate."""
+        """Make images with an endpoint that is at hand (see `at_hand`): see Endpoint.generate."""
         from lensa.endpoint import make_request
 
         # Refused before anything starts.
         request = make_request(prompt, style=style, name=self.subject, **fields)
-        with self.deploy() as endpoint:
+        with self.at_hand() as endpoint:
             response = endpoint.send(request)
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
-        """Make an image again, with an endpoint for this call alone: see Endpoint.generate_like."""
+        """Make an image again, with an endpoint that is at hand: see Endpoint.generate_like."""
         from lensa.endpoint import request_again
 
         # Refused before anything starts. Whoever the file names: this avatar draws.
         changes = {"avatar": None, **changes}
         request = request_again(source, image=image, name=self.subject, **changes)
-        with self.deploy() as endpoint:
+        with self.at_hand() as endpoint:
             response = endpoint.send(request)
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 

@@ -6,12 +6,21 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lensa.avatar import Avatar
 from lensa.backends import subjects
-from lensa.backends.base import LOOPBACK, Backend, JobInfo, Subject, TrainingPlan
+from lensa.backends.base import (
+    LOOPBACK,
+    Backend,
+    JobInfo,
+    Running,
+    Subject,
+    TakenDown,
+    TrainingPlan,
+)
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.bases import resolve_base
 from lensa.concepts import ConceptsInput, read_concepts
@@ -26,8 +35,10 @@ from lensa.job import TrainingJob
 from lensa.planning import PhotoReader, Recipe, make_plan, one_of
 from lensa.settings import Settings, load_settings
 from lensa.summary import opening
+from lensa.telling import telling
 
 if TYPE_CHECKING:
+    from lensa.diagnosis import Diagnosis, Purpose
     from lensa.photos.examine import Examined
     from lensa.photos.showing.upload import Upload
     from lensa.photos.sources import Objects, PhotoInput
@@ -156,6 +167,7 @@ class Client:
             **fields,
         )
         plan = consented(backend, plan, confirm, on_event)
+        backend.preflight(plan.config)
         owner = backend.subject(name)
         plan = plan.of(owner)
         with backend.claim(owner), ExitStack() as showing:
@@ -207,6 +219,15 @@ class Client:
         known = subjects.named(self.settings.home_path, name)
         plan = plan.of(known or Subject(name, new_subject_id()))
         return backend.dry_run(plan), backend.forecast(plan.config)
+
+    def prepare(self, photos: PhotoInput, *, subject: str, **options: Any) -> TrainingPlan:
+        """Check everything that `train` with the same arguments checks first, and return the plan,
+        with a placeholder for the subject. Nothing is started, asked or written down.
+
+        Raises UserError like `train`.
+        """
+        given = {"class_photos": None, "recursive": False, "anyway": False, **options}
+        return self._prepared(photos, subject, **given)[2]
 
     def _prepared(
         self,
@@ -282,6 +303,52 @@ class Client:
                 on_progress=on_progress,
             )
 
+    def doctor(
+        self,
+        photos: PhotoInput | None = None,
+        *,
+        purpose: Purpose = "train",
+        kind: Kind | None = None,
+        base: str | None = None,
+        **fields: Any,
+    ) -> Diagnosis:
+        """Look for whatever would stand in the way of a training or an endpoint, before it costs.
+
+        Nothing is changed, uploaded or started, and nothing that is found is raised: the report
+        says it (`ok`, `failures`), prints as a table, and shows itself in a notebook.
+
+        Args:
+            photos: photos to look at as well, given as to `train`.
+            purpose: "train" or "deploy".
+            fields: what `train` takes (steps, instance_type, spot, ...), or `deploy`.
+
+        Raises ConfigError for options that cannot be.
+        """
+        from lensa.diagnosis import diagnose
+
+        one_of("purpose", purpose, ("train", "deploy"))
+        one_of("kind", kind or "person", KINDS)
+        backend, options = self.backend, fields
+        if purpose == "train":
+            own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
+            backend, options = backend.with_options(**own), {}
+        recipe = self._recipe(kind=kind, base=base, **(fields if purpose == "train" else {}))
+
+        def configure(photos: int | None) -> TrainingConfig:
+            config = recipe.config(backend)
+            return config if photos is None else recipe.scaled(backend, config, photos)
+
+        look = partial(self.check, kind=kind or "person", base=recipe.base)
+        return diagnose(
+            self.settings,
+            backend,
+            purpose,
+            base=recipe.base,
+            photos=None if photos is None else partial(look, photos),
+            configure=configure,
+            options=options,
+        )
+
     def _objects(self, bucket: str) -> Objects:
         """Return a bucket of the user's own, to read photos from."""
         from lensa.backends.sagemaker.account import Account
@@ -348,6 +415,63 @@ class Client:
         manifest = self.backend.manifest(name)
         known = {info.name for info in self.jobs()}
         return Avatar(manifest.avatar if manifest.avatar in known else name, self.backend)
+
+    def deploy(
+        self,
+        *avatars: str,
+        wait: bool = True,
+        on_event: Callable[[Event], None] | None = None,
+        **options: Any,
+    ) -> Endpoint:
+        """Deploy avatars together: on SageMaker as one endpoint, on this machine as one server.
+
+        They are LoRAs on one base; full weights are deployed alone. A request says by `avatar`
+        which one it means, or gets the first. See Avatar.deploy.
+        """
+        if not avatars:
+            raise ConfigError("Say which avatar to deploy: lensa avatars lists them.")
+        found = [self.avatar(name) for name in dict.fromkeys(avatars)]
+        with telling(self.backend, on_event) as tell:
+            server = self.backend.deploy(
+                [one.id for one in found], on_event=tell, wait=wait, **options
+            )
+        explicit = server.shelf is not None
+        return Endpoint(found[0].id, server, name=found[0].subject, explicit=explicit)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return an endpoint on SageMaker that was deployed before, here or on another machine.
+
+        Raises NotFoundError if there is none of that name (any more).
+        """
+        avatar, server = self.backend.endpoint(name)
+        subject = Avatar(avatar, self.backend).subject
+        return Endpoint(avatar, server, name=subject, explicit=True)
+
+    def endpoints(self) -> list[Running]:
+        """Return the endpoints of the account and region, the newest first."""
+        return [one for one in self.running() if one.is_endpoint]
+
+    def running(self) -> list[Running]:
+        """Return everything of ours that runs in the account and region, the newest first:
+        endpoints, training jobs, machines that are kept warm; each with its end and its price."""
+        return self.backend.running()
+
+    def down(self, *names: str, expired: bool = False, every: bool = False) -> list[TakenDown]:
+        """Take endpoints down, with all that belongs to them, and return what went.
+
+        `expired`: those whose end has come, with what they have left. `every`: all of ours. What
+        was not made by lensa is never touched. Raises NotFoundError if a name is not there.
+        """
+        return self.backend.take_down(self.to_take_down(*names, expired=expired, every=every))
+
+    def to_take_down(self, *names: str, expired: bool = False, every: bool = False) -> list[str]:
+        """Return the names of what `down` with the same arguments would take down."""
+        chosen = list(names)
+        if expired or every:
+            chosen += self.backend.expired()
+        if every:
+            chosen += [one.name for one in self.endpoints()]
+        return list(dict.fromkeys(chosen))
 
     def serve(
         self,

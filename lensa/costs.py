@@ -1,7 +1,7 @@
 """What a training costs: prices in US dollars an hour, and a forecast from them.
 
-The table is of us-east-1, on demand, as listed in 2026: good enough to decide by, and shown
-without a call. Other regions and types are asked of the Pricing API.
+The tables are of us-east-1, on demand: good enough to decide by where AWS's price list may not be
+asked, or nothing may be asked at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from lensa.contract import TrainingConfig
 
+PRICES_DATE = "2026-11"  # when the tables were written down
+PRICES_REGION = "us-east-1"
+
 TRAINING_PRICES = {
+    "ml.g4dn.xlarge": 0.736,
+    "ml.g4dn.2xlarge": 0.94,
+    "ml.g5.xlarge": 1.408,
+    "ml.g5.2xlarge": 1.515,
+    "ml.g6.2xlarge": 1.222,
+}
+
+HOSTING_PRICES = {
     "ml.g4dn.xlarge": 0.736,
     "ml.g4dn.2xlarge": 0.94,
     "ml.g5.xlarge": 1.408,
@@ -50,6 +61,27 @@ class Forecast:
         """What it costs if it runs to its limit."""
         return price(self.most_seconds, self.hourly)
 
+    def words(self, source: str) -> str:
+        """Say it in a line. `source` tells whose price it is."""
+        machine = f"{self.instance_type} on demand"
+        about, most = span(self.total_seconds), span(self.most_seconds)
+        if self.hourly is None:
+            return f"about {about}, at most {most} ({machine}: its price is not known)"
+        return (
+            f"about {about} and ${self.dollars:.2f}, at most {most} and ${self.most_dollars:.2f} "
+            f"({machine}: ${self.hourly:g} an hour, {source})"
+        )
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as people say it: "25 minutes", "4 hours", "3 days"."""
+    for unit, name in ((86_400, "day"), (3600, "hour")):
+        if seconds >= 2 * unit or seconds == unit:
+            count = f"{round(seconds / unit, 1):g}"
+            return f"{count} {name}" + ("" if count == "1" else "s")
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute" + ("" if minutes == 1 else "s")
+
 
 def price(seconds: float, hourly: float | None) -> float | None:
     """Return dollars for so many seconds."""
@@ -82,6 +114,11 @@ def forecast(
         ),
         "exporting": float(_EXPORT_SECONDS),
     }
+    if config.gallery:
+        steps = config.base.sampling_steps
+        seconds["gallery"] = sampling * sum(
+            item.count * (item.steps or steps) for item in config.gallery
+        )
     return Forecast(
         instance_type,
         {phase: round(value, 1) for phase, value in seconds.items()},

@@ -33,6 +33,7 @@ _STAGES = {
     "training": "training",
     "validating": "drawing validation images",
     "exporting": "exporting and checking",
+    "gallery": "drawing the gallery",
 }
 
 

@@ -6,24 +6,35 @@ import base64
 import io
 import logging
 import secrets
-import time
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from lensa.backends.base import Server
-from lensa.contract.generation import MAX_IMAGE, MAX_SIDE, GenerationRequest, GenerationResponse
+from lensa.backends.base import Queue, Server, Shelf
+from lensa.contract.generation import MAX_SIDE, GenerationRequest, GenerationResponse
+from lensa.contract.names import JOB
 from lensa.contract.prompts import with_subject
-from lensa.errors import ConfigError, EndpointBusy, EndpointError
+from lensa.errors import ConfigError, EndpointError, TooMuchError
 from lensa.gallery import Gallery
+from lensa.pending import PendingGallery
 
 if TYPE_CHECKING:
     from lensa.like import Source
 
 log = logging.getLogger("lensa")
 
-_BUSY_TRIES = 8
 _AT_A_TIME = 4  # images
+_PACKED = 5_900_000  # characters of a picture: SageMaker takes requests of 6 MB
 _PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
+
+
+class Drawn(Protocol):
+    """An avatar, as far as an endpoint has to know it."""
+
+    id: str
+
+    @property
+    def subject(self) -> str | None: ...
 
 
 class Endpoint:
@@ -33,24 +44,130 @@ class Endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
     """
 
-    def __init__(self, avatar: str, server: Server, *, name: str | None = None) -> None:
-        """`name` is the subject's own: in a prompt it stands for the subject."""
+    def __init__(
+        self, avatar: str, server: Server, *, name: str | None = None, explicit: bool = False
+    ) -> None:
+        """`name` is the subject's own: in a prompt it stands for the subject. `explicit`: each
+        request has to say which avatar is meant, for there may be others."""
         self.avatar = avatar
         self._server = server
-        self._name = name
+        self._subject, self._explicit = name, explicit
 
     @property
     def url(self) -> str:
         return self._server.url
 
-    def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
+    @property
+    def name(self) -> str | None:
+        """By which Client.endpoint finds it from any machine; None of a local one."""
+        return self._server.name
+
+    @property
+    def end(self) -> datetime | None:
+        """When it is deleted by itself, whoever is there; None: nothing is set to do that."""
+        return self._server.end()
+
+    @property
+    def avatars(self) -> list[str]:
+        """The ids of the avatars that it draws with."""
+        shelf = self._server.shelf
+        return [self.avatar] if shelf is None else shelf.names()
+
+    def add(self, avatar: Drawn | str) -> str:
+        """Let it draw with another avatar on the same base, from now on, and return its id.
+
+        `avatar` is one, or its id or its subject's name. Nothing is deployed anew. Raises
+        ConfigError if the endpoint cannot hold it, NotFoundError if there is no such avatar.
+        """
+        shelf = self._shelf("add")
+        id = _id_of(avatar, shelf)
+        shelf.add(id)
+        return id
+
+    def remove(self, avatar: Drawn | str) -> None:
+        """Take an avatar away that was added; the container forgets it within half a minute."""
+        shelf = self._shelf("remove")
+        shelf.remove(_id_of(avatar, shelf))
+
+    def _shelf(self, wanted: str) -> Shelf:
+        shelf = self._server.shelf
+        if shelf is None:
+            raise ConfigError(
+                f"{wanted}: this endpoint has the avatars that it began with. On this machine, "
+                "serve them together: lensa serve AVATAR AVATAR."
+            )
+        return shelf
+
+    @overload
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        style: str | None = None,
+        wait: Literal[True] = True,
+        **fields: Any,
+    ) -> Gallery: ...
+    @overload
+    def generate(
+        self, prompt: str = "", *, style: str | None = None, wait: Literal[False], **fields: Any
+    ) -> PendingGallery: ...
+    def generate(
+        self, prompt: str = "", *, style: str | None = None, wait: bool = True, **fields: Any
+    ) -> Gallery | PendingGallery:
         """Make images. `fields` are those of GenerationRequest: count, seed, steps, expand, ...
 
-        `style` names a style pack. Raises ConfigError for what has to be changed in the request,
+        `style` names a style pack. `avatar` is another than its own: one, its id or its subject's
+        name. `wait=False` leaves the request with an asynchronous endpoint,
+        and returns at once. Raises ConfigError for what has to be changed in the request,
         NotFoundError for an unknown style, EndpointError if the endpoint fails.
         """
-        response = self.send(make_request(prompt, style=style, name=self._name, **fields))
-        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+        name, fields = self._meant(fields)
+        request = make_request(prompt, style=style, name=name, **fields)
+        if wait:
+            response = self.send(request)
+            return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+        queue = self._queue("wait=False")
+        return PendingGallery(queue.put(self._ready(request)), queue)
+
+    def pending(self, id: str) -> PendingGallery:
+        """Return the images that `generate(wait=False)` has asked for, here or on another machine.
+
+        Raises NotFoundError if the endpoint has no such request, or its answer was fetched before.
+        """
+        gallery = PendingGallery(id, self._queue("pending"))
+        gallery.done()
+        return gallery
+
+    def _meant(self, fields: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """Return the subject's name of the avatar that draws, and the fields with its id."""
+        given = fields.get("avatar")
+        if given is None:
+            return self._subject, fields
+        if not isinstance(given, str):
+            return given.subject, {**fields, "avatar": given.id}
+        shelf = self._server.shelf
+        if shelf is None or JOB.fullmatch(given):
+            return self._subject if given == self.avatar else None, fields
+        return given, {**fields, "avatar": shelf.find(given)}
+
+    def _ready(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request that says all: which avatar, and the seed, the same one for all of its
+        parts, however often asked."""
+        update: dict[str, Any] = {}
+        if request.seed is None:
+            update["seed"] = secrets.randbelow(2**32)
+        if request.avatar is None and self._explicit:
+            update["avatar"] = self.avatar
+        return request.model_copy(update=update) if update else request
+
+    def _queue(self, wanted: str) -> Queue:
+        queue = self._server.queue
+        if queue is None:
+            raise ConfigError(
+                f"{wanted}: this endpoint answers while you wait, and keeps no requests. One that "
+                "does is deployed with asynchronous=True (backend='sagemaker')."
+            )
+        return queue
 
     def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
         """Make an image again: `source` is a file that lensa wrote, or one opened.
@@ -58,25 +175,37 @@ class Endpoint:
         `image` is the picture that it was begun with, if it was. `changes` are fields of
         GenerationRequest that are to differ. Raises ConfigError if the file holds no parameters.
         """
-        response = self.send(request_again(source, image=image, name=self._name, **changes))
+        name, changes = self._meant(changes)
+        response = self.send(request_again(source, image=image, name=name, **changes))
         return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
-        """Send a request and return the answer; a busy endpoint is asked again, as it says, and
-        the log "lensa" tells of it.
+        """Send a request and return the answer; a busy endpoint is waited for, and the log "lensa"
+        tells of it.
 
         Many images are asked for a few at a time, so that no answer is too long, nor too long in
         coming: they are the same images. What an endpoint has no time for in one answer is asked
-        for in the next.
+        for in the next. An asynchronous one is asked for all at once.
         """
-        if request.seed is None:
-            request = request.model_copy(update={"seed": secrets.randbelow(2**32)})
-        at_a_time, parts = _at_a_time(request), []
+        request, parts = self._ready(request), []
+        at_a_time = _at_a_time(request) if self._server.queue is None else request.count
         index, end = request.index, request.index + request.count
         while index < end:
-            update = {"index": index, "count": min(at_a_time, end - index)}
-            parts.append(self._send(request.model_copy(update=update)))
-            index += len(parts[-1].images)
+            count = min(at_a_time, end - index)
+            try:
+                part = self._server.invoke(
+                    request.model_copy(update={"index": index, "count": count})
+                )
+            except TooMuchError as much:
+                if count == 1:
+                    raise
+                at_a_time = count // 2
+                log.warning("asking for %d images at a time: %s", at_a_time, much)
+                continue
+            if not part.images:
+                raise EndpointError("the endpoint answered without an image.")
+            parts.append(part)
+            index += len(part.images)
         if len(parts) == 1:
             return parts[0]
         return parts[0].model_copy(
@@ -91,25 +220,13 @@ class Endpoint:
             }
         )
 
-    def _send(self, request: GenerationRequest) -> GenerationResponse:
-        for left in reversed(range(_BUSY_TRIES)):
-            try:
-                response = self._server.invoke(request)
-            except EndpointBusy as busy:
-                if not left:
-                    raise
-                wait = min(busy.retry_after, 30)
-                log.warning("the endpoint is busy, asking again in %g s: %s", wait, busy)
-                time.sleep(wait)
-            else:
-                if not response.images:
-                    raise EndpointError("the endpoint answered without an image.")
-                return response
-        raise AssertionError("unreachable")
-
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._server.alive()
+
+    def sdk(self) -> Any:
+        """Return the endpoint as AWS's SDK has it; ConfigError without it, or for a local one."""
+        return self._server.sdk()
 
     def close(self) -> None:
         """Take the endpoint down. Calling it again does nothing."""
@@ -123,6 +240,12 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint of {self.avatar} at {self.url}>"
+
+
+def _id_of(avatar: Drawn | str, shelf: Shelf) -> str:
+    if not isinstance(avatar, str):
+        return avatar.id
+    return avatar if JOB.fullmatch(avatar) else shelf.find(avatar)
 
 
 def _at_a_time(request: GenerationRequest) -> int:
@@ -218,6 +341,6 @@ def packed(image: Any) -> str:
         stream = io.BytesIO()
         picture.save(stream, **options)
         text = base64.b64encode(stream.getvalue()).decode()
-        if len(text) <= MAX_IMAGE:
+        if len(text) <= _PACKED:
             break
     return text

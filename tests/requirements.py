@@ -26,10 +26,14 @@ def need(name: str, available: bool, what: str) -> None:
 
 def need_tmpfs() -> None:
     """A small file system of our own, to fill."""
+    need("tmpfs", can_mount(), "root and mount namespaces (unshare --mount)")
+
+
+def can_mount() -> bool:
+    """Whether a process can have file systems of its own here."""
     mount = ["unshare", "--mount", "true"]
     can = os.geteuid() == 0 and shutil.which("unshare") is not None
-    can = can and subprocess.run(mount, capture_output=True).returncode == 0
-    need("tmpfs", can, "root and mount namespaces (unshare --mount)")
+    return can and subprocess.run(mount, capture_output=True).returncode == 0
 
 
 def need_process_one() -> None:

@@ -18,6 +18,7 @@ BASE_DEPENDENCIES = {
     "typer",
     "rich",
     "pillow",
+    "pyyaml",
     "tomlkit",
 }
 

@@ -76,6 +76,10 @@ class Deadline:
         """Whether what is left is needed to export."""
         return self.limit is not None and self.limit - self.spent() < self.reserve()
 
+    def leaves(self, seconds: float) -> bool:
+        """Whether there is time for so much more work, and for the job's end behind it."""
+        return self.limit is None or self.limit - self.spent() > seconds + MARGIN
+
     def check_begun(self, what: str) -> None:
         """Raise ConfigError if the time is over before a step was trained: an avatar that has
         learned nothing is worth less than the reason."""

@@ -1,4 +1,4 @@
-"""From a trained pipeline to an avatar: files, proof that they load, samples, then the manifest."""
+"""From a trained pipeline to an avatar: files, proof that they load, images, then the manifest."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from typing import Any
 import torch
 from peft import get_peft_model_state_dict
 
-from inference_entrypoint.avatars import load_avatar
+from inference_entrypoint.avatars import Avatar, load_avatar
 from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
 from lensa.contract.consent import Consent
 from lensa.contract.environment import CONSENT
+from training_entrypoint.deadline import Deadline
+from training_entrypoint.gallery import draw_gallery
 from training_entrypoint.hardware import DTYPES
+from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.trainable import ADAPTER, Trainable
 from training_entrypoint.validation import sample_requests
@@ -104,8 +107,8 @@ def _consent() -> Consent | None:
 
 def prove_and_sample(
     folder: Path, manifest: AvatarManifest, base: Path | None, stop: StopRequest
-) -> None:
-    """Load the avatar from its files as an endpoint would, and draw its samples with it.
+) -> Avatar:
+    """Load the avatar from its files as an endpoint would, draw its samples with it, return it.
 
     A LoRA whose keys do not match fails here, in the job that made it, and the samples are what
     the endpoint answers to the same requests.
@@ -120,6 +123,7 @@ def prove_and_sample(
         target = folder / "samples" / f"{index}.png"
         target.parent.mkdir(exist_ok=True)
         image.save(target)
+    return avatar
 
 
 def publish(folder: Path, layout: Layout, manifest: AvatarManifest) -> None:
@@ -140,6 +144,8 @@ def export(
     manifest: AvatarManifest,
     base: Path | None,
     stop: StopRequest,
+    report: Report,
+    deadline: Deadline,
 ) -> None:
     """Write the avatar into the model folder. The pipeline is of no use afterwards.
 
@@ -154,7 +160,8 @@ def export(
         del pipeline
         gc.collect()
         torch.cuda.empty_cache()
-        prove_and_sample(staging, manifest, base, stop)
+        avatar = prove_and_sample(staging, manifest, base, stop)
+        draw_gallery(avatar, staging, layout.gallery, report, stop, deadline)
         publish(staging, layout, manifest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,11 @@ def _run(
         token_pieces=pieces,
         vae_revision=vae_commit,
     )
-    export(model.take(), trainable, layout, manifest, base, stop)
+    export(model.take(), trainable, layout, manifest, base, stop, report, deadline)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)
+        shutil.rmtree(layout.gallery, ignore_errors=True)
     # Else SageMaker would delete them from S3 with the model not uploaded yet, and an upload that
     # fails would cost the whole training. The bucket's lifecycle takes them.
     return steps

@@ -88,7 +88,79 @@ class JobInfo:
     reason: str = ""  # of a failure, in one paragraph
 
 
+@dataclass(frozen=True)
+class Running:
+    """Something of ours that runs, and costs."""
+
+    name: str
+    kind: Literal["endpoint", "asynchronous endpoint", "training job", "warm pool"]
+    status: str
+    instance_type: str
+    instances: int  # now
+    created: datetime
+    end: datetime | None  # that is set; None: nothing ends it
+    due: datetime | None  # when it was to end
+    forever: bool  # there is no end because none was wanted
+    hourly: float | None  # dollars of one instance; None: not known
+    dollars: float | None  # so far; None: not known
+
+    @property
+    def is_endpoint(self) -> bool:
+        return self.kind in {"endpoint", "asynchronous endpoint"}
+
+
+@dataclass(frozen=True)
+class TakenDown:
+    """An endpoint that was taken down: what went, and what could not be removed and why."""
+
+    name: str
+    removed: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Queue(Protocol):
+    """Where the requests of an asynchronous endpoint wait, and their answers."""
+
+    def put(self, request: GenerationRequest) -> str:
+        """Leave a request, and return the id that it is known by from any machine."""
+
+    def look(self, id: str) -> GenerationResponse | None:
+        """Return the answer, or None if it is not there yet. It stays where it is.
+
+        Raises NotFoundError for an unknown id, and what `Server.invoke` raises.
+        """
+
+    def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:
+        """Return the answer when it is there; EndpointBusy if that takes longer than `seconds`."""
+
+    def forget(self, id: str) -> None:
+        """Delete a request and its answer: they are about a person. One that has not been begun
+        is not drawn. Again does nothing."""
+
+
+class Shelf(Protocol):
+    """The avatars of an endpoint to which some can be added while it runs."""
+
+    def names(self) -> list[str]:
+        """Return the ids of those that it draws with."""
+
+    def find(self, name: str) -> str:
+        """Return the id of an avatar by its id or its subject's name; NotFoundError."""
+
+    def add(self, avatar: str) -> None:
+        """Let the endpoint draw with another finished avatar, too, by its id.
+
+        Raises ConfigError if it cannot hold this one.
+        """
+
+    def remove(self, avatar: str) -> None:
+        """Take an avatar away that was added, by its id.
+
+        Raises NotFoundError, and ConfigError for one that the endpoint was deployed with.
+        """
 
 
 class Server(Protocol):
@@ -97,14 +169,33 @@ class Server(Protocol):
     @property
     def url(self) -> str: ...
 
-    def invoke(self, request: GenerationRequest) -> GenerationResponse:
-        """Ask once, for no more images than one answer holds.
+    @property
+    def name(self) -> str | None:
+        """By which Client.endpoint finds it from anywhere; None: it ends with this process."""
 
-        Raises EndpointBusy if it is to be asked again, ConfigError for what the request has to
-        change, EndpointError if it fails.
+    def end(self) -> datetime | None:
+        """Return when it is deleted by itself; None: nothing is set to do that."""
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """Its avatars; None if they are those that it began with."""
+
+    @property
+    def queue(self) -> Queue | None:
+        """Where requests wait; None if each is answered while whoever asks waits."""
+
+    def invoke(self, request: GenerationRequest) -> GenerationResponse:
+        """Ask for no more images than one answer holds, and wait while the endpoint is busy.
+
+        Raises EndpointBusy if it is so for too long, TooMuchError if one answer does not hold what
+        is asked for, another UserError for what the request has to change, EndpointError if it
+        fails.
         """
 
     def alive(self) -> bool: ...
+
+    def sdk(self) -> Any:
+        """Return the endpoint as the platform's own SDK has it."""
 
     def close(self) -> None:
         """Take it down. Calling it again does nothing."""
@@ -141,7 +232,14 @@ class Backend(Protocol):
         stay on this machine."""
 
     def check(self, config: TrainingConfig) -> None:
-        """Raise UserError for what can be known to fail before anything is started."""
+        """Raise UserError for what can be known to fail before anything is started, asking nobody
+        else."""
+
+    def preflight(self, config: TrainingConfig) -> None:
+        """Ask for all that a training needs where it will run, before anything is sent there.
+
+        Raises one error that lists everything that is missing.
+        """
 
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         """Start a training and return its name, or that of the same one if it is there already.
@@ -184,6 +282,12 @@ class Backend(Protocol):
     def folder(self, avatar: str) -> Path:
         """Return a local folder with the avatar's files."""
 
+    def file(self, avatar: str, path: str) -> bytes:
+        """Return one of the avatar's files, as it is: nobody has held it against its digest.
+
+        Raises ArtifactError if it is not there.
+        """
+
     def serve(
         self,
         avatars: Sequence[str],
@@ -193,7 +297,43 @@ class Backend(Protocol):
         token: str | None = None,
         show_log: bool = False,
     ) -> Server:
-        """Serve avatars, which share a base, and return when the endpoint is healthy.
+        """Serve avatars on this machine and return when that is healthy. They share a base.
 
         `show_log`: on stderr.
         """
+
+    def deploy(
+        self,
+        avatars: Sequence[str],
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        wait: bool = True,
+        **options: Any,
+    ) -> Server:
+        """Serve avatars, which share a base, and return when the endpoint is healthy.
+
+        `options` are the backend's own; ConfigError for others. Without `wait` it may not be
+        healthy yet.
+        """
+
+    def at_hand(self, avatar: str) -> AbstractContextManager[Server]:
+        """Return an endpoint for one call. Nothing is started that costs.
+
+        Raises NotFoundError, saying what there is to do, if there is none.
+        """
+
+    def endpoint(self, name: str) -> tuple[str, Server]:
+        """Return an endpoint that runs, and the avatar that draws if a request names none.
+
+        Raises NotFoundError if there is none of that name.
+        """
+
+    def running(self) -> list[Running]:
+        """Return everything of ours that runs, the newest first."""
+
+    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+        """Take endpoints down, with all that belongs to them; NotFoundError before anything is
+        touched if one is not there and has left nothing."""
+
+    def expired(self) -> list[str]:
+        """Return the endpoints whose end has come and that are there, or have left something."""

@@ -9,13 +9,18 @@ import typer
 from lensa import __version__
 from lensa.cli import (
     avatars,
+    batch,
     check,
     demo,
+    deploy,
+    doctor,
+    down,
     export,
     generate,
     id_photo,
     jobs,
     mirror,
+    ps,
     serve,
     setup,
     train,
@@ -41,7 +46,25 @@ def lensa(
         raise typer.Exit
 
 
-for group in (demo, check, train, jobs, avatars, serve, generate, export, id_photo, mirror, setup):
+# In the order of `lensa --help`.
+for group in (
+    demo,
+    setup,
+    doctor,
+    check,
+    train,
+    batch,
+    jobs,
+    avatars,
+    deploy,
+    serve,
+    generate,
+    ps,
+    down,
+    export,
+    id_photo,
+    mirror,
+):
     group.register(app)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +15,8 @@ from lensa.cli.place import with_client
 from lensa.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lensa.avatar import Avatar
     from lensa.client import Client
+    from lensa.endpoint import Endpoint
     from lensa.gallery import Gallery
 
 
@@ -70,6 +72,10 @@ def generate(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How literally to take it.")] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="SageMaker: ask this one; any that has it if not given."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the images go.")] = Path("gallery"),
     settings: Settings = None,
     json: Json = False,
@@ -92,26 +98,64 @@ def generate(
         guidance_scale=guidance_scale,
     )
     if like is not None:
-        _show(_again(client, avatar, prompt, like, image, out, style or many, options), out, json)
+        drawer = _Drawer(client, endpoint, avatar)
+        _show(_again(drawer, prompt, like, image, out, style or many, options), out, json)
         return
-    if avatar is None:
+    if avatar is None and endpoint is None:
         raise ConfigError("Say whose images: lensa generate AVATAR; lensa avatars lists them.")
-    model = client.avatar(avatar)
+    drawer = _Drawer(client, endpoint, avatar)
     if image is not None:
         options["image"] = image
     if many is not None:
         if style is not None:
             raise ConfigError("--style and --styles are both given: leave one of them out.")
-        _generate_pack(model, prompt, many, out, options, json)
+        _generate_pack(drawer, prompt, many, out, options, json)
         return
     make_request(prompt, style=style, **options)  # refused before a folder is made
     make_writable(out)
-    _show(model.generate(prompt, style=style, **options), out, json)
+    with drawer.at_hand() as drawing:
+        gallery = drawing.generate(prompt, style=style, **{**options, **drawer.named})
+    _show(gallery, out, json)
+
+
+class _Drawer:
+    """Who draws: an avatar, with an endpoint that is at hand, or an endpoint by its name."""
+
+    def __init__(self, client: Client, endpoint: str | None, avatar: str | None) -> None:
+        self._client, self._endpoint, self._avatar = client, endpoint, avatar
+
+    def of(self, avatar: str) -> _Drawer:
+        """Return the same for an avatar, unless one was named."""
+        return _Drawer(self._client, self._endpoint, self._avatar or avatar)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The field that names an avatar of an endpoint."""
+        if self._endpoint is None or self._avatar is None:
+            return {}
+        return {"avatar": self._avatar}
+
+    @property
+    def nobody(self) -> bool:
+        return self._endpoint is None and self._avatar is None
+
+    @property
+    def base(self) -> str:
+        """The name of the base model that is drawn with."""
+        avatar = self._avatar or self._client.endpoint(str(self._endpoint)).avatar
+        return self._client.avatar(avatar).manifest.config.base.name
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Endpoint]:
+        if self._endpoint is not None:
+            yield self._client.endpoint(self._endpoint)
+            return
+        with self._client.avatar(str(self._avatar)).at_hand() as endpoint:
+            yield endpoint
 
 
 def _again(
-    client: Client,
-    avatar: str | None,
+    drawer: _Drawer,
     prompt: str,
     like: Path,
     image: Path | None,
@@ -127,11 +171,15 @@ def _again(
     if prompt:
         options["prompt"] = prompt
     request = request_again(like, image=image, **options)  # refused before anything starts
-    if avatar is None and request.avatar is None:
+    if drawer.nobody and request.avatar is None:
         raise ConfigError(f"{like} names no avatar: lensa generate AVATAR --like {like}")
-    model = client.avatar(avatar or str(request.avatar))
+    if drawer.nobody:
+        drawer = drawer.of(str(request.avatar))
+    # Whoever the file names: the avatar that was asked for draws.
+    options = {"avatar": None, **options, **drawer.named}
     make_writable(out)
-    return model.generate_like(like, image=image, **options)
+    with drawer.at_hand() as endpoint:
+        return endpoint.generate_like(like, image=image, **options)
 
 
 def _show(gallery: Gallery, out: Path, json: bool) -> None:
@@ -154,15 +202,16 @@ def _show(gallery: Gallery, out: Path, json: bool) -> None:
 
 
 def _generate_pack(
-    model: Avatar, prompt: str, words: str, out: Path, options: dict[str, Any], json: bool
+    drawer: _Drawer, prompt: str, words: str, out: Path, options: dict[str, Any], json: bool
 ) -> None:
     """Draw several styles. Exit code 1 if one of them failed; the others are kept."""
     from lensa.cli.style_pack import draw_pack
     from lensa.prompts.choosing import choose_styles
 
-    chosen = choose_styles(words, base=model.manifest.config.base.name)
+    chosen = choose_styles(words, base=drawer.base)
     notes = [] if chosen.note is None else [chosen.note]
-    drawn = draw_pack(model, prompt, chosen.styles, out, **options)
+    options |= drawer.named
+    drawn = draw_pack(drawer.at_hand(), prompt, chosen.styles, out, **options)
     if json:
         emit(drawn.to_json() | {"warnings": notes + drawn.warnings})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lensa.errors import LensaError
 
 if TYPE_CHECKING:
-    from lensa.avatar import Avatar
+    from lensa.endpoint import Endpoint
     from lensa.gallery import Gallery
     from lensa.prompts.styles import Style
 
@@ -48,9 +48,13 @@ class Drawn:
 
 
 def draw_pack(
-    model: Avatar, prompt: str, chosen: Sequence[Style], out: Path, **fields: Any
+    at_hand: AbstractContextManager[Endpoint],
+    prompt: str,
+    chosen: Sequence[Style],
+    out: Path,
+    **fields: Any,
 ) -> Drawn:
-    """Draw the prompt in every style, on one endpoint, into a folder a style below `out`.
+    """Draw the prompt in every style, on one endpoint that is at hand, into a folder a style.
 
     A style that fails is told in `failed`, and the others are drawn all the same. Raises
     ConfigError for a request that cannot be sent, StorageError if `out` cannot be written.
@@ -59,10 +63,11 @@ def draw_pack(
     from lensa.gallery import make_writable
 
     for style in chosen:
-        make_request(prompt, style=style.name, **fields)  # refused before anything starts
+        # Refused before anything starts. Which avatar is meant is the endpoint's to say.
+        make_request(prompt, style=style.name, **{**fields, "avatar": None})
     make_writable(out)
     drawn = Drawn()
-    with _bar(len(chosen)) as show, model.deploy() as endpoint:
+    with _bar(len(chosen)) as show, at_hand as endpoint:
         for number, style in enumerate(chosen):
             show(number, style.label)
             if not endpoint.alive():

@@ -27,6 +27,14 @@ KMS_KEY = "LENSA_KMS_KEY"
 # Of a server: seconds from a request's arrival to its answer; 0: no end.
 DEADLINE = "LENSA_DEADLINE"
 
+# Of a server: the most bytes of an answer; 0: any number. Without it: what a real-time endpoint
+# sends.
+MAX_ANSWER_BYTES = "LENSA_MAX_ANSWER"
+
+# Of an endpoint: s3://bucket/prefix below which the avatars lie that were added to it after it was
+# deployed, each in a folder of its id, `avatar.json` written last. Read with the endpoint's role.
+AVATARS = "LENSA_AVATARS"
+
 # Of a server: what whoever asks has to know. Not an argument: those are seen by everybody on the
 # machine.
 SERVE_TOKEN = "LENSA_SERVE_TOKEN"

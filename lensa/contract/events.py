@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Stage = Literal[
-    "uploading", "installing", "loading", "class_images", "training", "validating", "exporting"
+    "uploading",
+    "installing",
+    "loading",
+    "class_images",
+    "training",
+    "validating",
+    "exporting",
+    "gallery",
 ]
 
 

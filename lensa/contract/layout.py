@@ -68,6 +68,11 @@ class Layout:
         return self.checkpoints / "validation"
 
     @property
+    def gallery(self) -> Path:
+        """Images of the gallery that are drawn already: what interrupts costs none of them."""
+        return self.checkpoints / "gallery"
+
+    @property
     def model(self) -> Path:
         """What is kept when the job is done; read-only while serving."""
         return self.root / "model"

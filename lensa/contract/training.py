@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
 from lensa.contract._model import Contract
 from lensa.contract.bases import TOKENS_IN_NAMES, BaseModelRef, Method, VaeRef
@@ -22,6 +23,7 @@ from lensa.contract.concepts import (
     words_of,
 )
 from lensa.contract.emphasis import fragments
+from lensa.contract.gallery import MOST_IMAGES, GalleryItem
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 Schedule = Literal["constant", "linear", "cosine", "polynomial"]
@@ -104,6 +106,7 @@ class TrainingConfig(Contract):
     checkpoints_kept: Annotated[int, Field(ge=1, le=100)] = 2
     tracker: Literal["wandb", "none"] = "wandb"
     project: Annotated[str, Field(pattern=r"^[\w.-]{1,128}$")] = "lensa"
+    gallery: Annotated[tuple[GalleryItem, ...], Field(max_length=MOST_IMAGES)] = ()  # at its end
 
     def check(self) -> None:
         check_prompts(self)
@@ -112,6 +115,7 @@ class TrainingConfig(Contract):
             check_named("validation_prompts", prompt, tokens)
             fragments(prompt)  # images are drawn of it: in the job, an error would cost
         self._check_apart(tokens)
+        self._check_gallery()
         if self.prior_preservation and self.class_images < 1:
             raise ValueError(
                 "prior_preservation needs class images: set class_images to 1 or more, "
@@ -135,6 +139,16 @@ class TrainingConfig(Contract):
         if self.method == "full" and (self.dora or self.lora_targets != "attention"):
             field = "dora" if self.dora else "lora_targets"
             raise ValueError(f"{field} is of a LoRA, and method is 'full': set method to 'lora'.")
+
+    def _check_gallery(self) -> None:
+        names = [item.name for item in self.gallery]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"gallery: {min(twice)!r} is there twice: name one of them otherwise.")
+        if (images := sum(item.count for item in self.gallery)) > MOST_IMAGES:
+            raise ValueError(
+                f"gallery: {images} images are asked for, and a job draws {MOST_IMAGES} at most: "
+                "ask for fewer styles, or for fewer images of each."
+            )
 
     def _check_apart(self, tokens: list[str]) -> None:
         """Two concepts of one token, or of one name, would be one to every prompt."""
@@ -200,18 +214,23 @@ class TrainingConfig(Contract):
         """Return what the name of a job is made of, as JSON.
 
         A field that came later is part of it only where it is set: the same call is still the same
-        job after an upgrade.
+        job after an upgrade. The gallery never is: it is drawn when all is learned, and asking for
+        other images must not cost another training.
         """
         dump = self.model_dump(mode="json")
         kept = {
             name: dump[name]
             for name, field in TrainingConfig.model_fields.items()
             if name in _FIRST_FIELDS
-            or getattr(self, name) != field.get_default(call_default_factory=True)
+            or (name != "gallery" and getattr(self, name) != _default(field))
         }
         # What a token is chosen from is not what the training is made of: that is in `token`.
         kept["base"] = {**dump["base"], "tokens": list(TOKENS_IN_NAMES)}
         return kept
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
 
 
 # The fields that every job's name was made of when names were first made.

@@ -35,17 +35,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lensa.testing.clock import Clock
     from lensa.testing.faults import Faults
+    from lensa.testing.hosting.endpoint import TwinEndpoint
     from lensa.testing.job import TwinJob
     from lensa.testing.operations import Call
     from lensa.testing.twin import SagemakerTwin
 
-__all__ = ["Call", "Clock", "Faults", "SagemakerTwin", "TwinJob"]
+__all__ = ["Call", "Clock", "Faults", "SagemakerTwin", "TwinEndpoint", "TwinJob"]
 
 _HOMES = {
     "Call": "lensa.testing.operations",
     "Clock": "lensa.testing.clock",
     "Faults": "lensa.testing.faults",
     "SagemakerTwin": "lensa.testing.twin",
+    "TwinEndpoint": "lensa.testing.hosting.endpoint",
     "TwinJob": "lensa.testing.job",
 }
 

@@ -21,7 +21,7 @@ def default_quotas() -> dict[str, float]:
     training = model.shape_for("TrainingInstanceType").enum
     hosting = model.shape_for("ProductionVariantInstanceType").enum
     names = [f"{kind} for {use} usage" for kind in training for use in _TRAINING_USES]
-    names += [f"{kind} for endpoint usage" for kind in hosting]
+    names += [endpoint_quota(kind) for kind in hosting]
     return dict.fromkeys(names, _GRANTED)
 
 
@@ -31,6 +31,11 @@ _TRAINING_USES = ("training job", "spot training job")
 def training_quota(instance_type: str, spot: bool) -> str:
     """Return the name of the quota that a training job counts against."""
     return f"{instance_type} for {_TRAINING_USES[spot]} usage"
+
+
+def endpoint_quota(instance_type: str) -> str:
+    """Return the name of the quota that the instances of endpoints count against."""
+    return f"{instance_type} for endpoint usage"
 
 
 def quota_exceeded(name: str, limit: float, used: int, asked: int) -> AwsError:

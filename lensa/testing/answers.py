@@ -12,9 +12,12 @@ from xml.sax.saxutils import escape
 
 # Statuses that are not 400. Services of the JSON protocols answer 400 for nearly everything.
 _STATUS = {
+    "InternalDependencyException": 530,
     "InternalError": 500,
     "InternalFailure": 500,
     "InternalServerError": 500,
+    "ModelError": 424,
+    "ModelNotReadyException": 429,
     "ServiceUnavailable": 503,
     "ServiceUnavailableException": 503,
     "SlowDown": 503,
@@ -33,11 +36,21 @@ _QUERY_STATUS = {"ExpiredToken": 403}
 
 
 class AwsError(Exception):
-    """An error that AWS answers with: its code, its text and, if not the usual one, its status."""
+    """An error that AWS answers with: its code, its text and, if not the usual one, its status.
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    `details` are members of its own, which services of the JSON protocols send beside the text.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.status = code, message, status
+        self.details = dict(details or {})
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ def error(protocol: str, problem: AwsError, *, head: bool = False) -> Answer:
             f"<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
         )
     else:
-        body = json.dumps({"__type": code, "message": message}).encode()
+        body = json.dumps({"__type": code, "message": message, **problem.details}).encode()
         kind = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": code}
         return Answer(status, body, {**kind, **_request_id()})
     document = b'<?xml version="1.0" encoding="UTF-8"?>' + xml.encode()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lensa.testing.account import ACCOUNT
 from lensa.testing.answers import AwsError
+from lensa.testing.roles import check_role
 
 _DAY = 86_400
 # Families with a disk of their own, whose encryption is the hardware's.
-_LOCAL_DISKS = ("ml.g4dn.", "ml.g5.", "ml.g6.", "ml.g6e.", "ml.p4d.", "ml.p4de.", "ml.p5.")
+LOCAL_DISKS = ("ml.g4dn.", "ml.g5.", "ml.g6.", "ml.g6e.", "ml.p4d.", "ml.p4de.", "ml.p5.")
 
 
 def check_training_job(asked: dict[str, Any]) -> dict[str, Any]:
@@ -22,18 +22,18 @@ def check_training_job(asked: dict[str, Any]) -> dict[str, Any]:
     algorithm = request.get("AlgorithmSpecification", {})
     resources = request.setdefault("ResourceConfig", {})
     if not algorithm.get("TrainingImage") and not algorithm.get("AlgorithmName"):
-        raise _invalid(
+        raise invalid(
             "Either TrainingImage or AlgorithmName must be specified in AlgorithmSpecification."
         )
     for name in ("InstanceType", "VolumeSizeInGB"):
         if not resources.get(name):
-            raise _invalid(f"ResourceConfig.{name} must be specified.")
+            raise invalid(f"ResourceConfig.{name} must be specified.")
     resources.setdefault("InstanceCount", 1)
     limits = {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}
     request["StoppingCondition"] = limits
     _check_instance(resources)
     _check_spot(request, limits, resources)
-    _check_role(request["RoleArn"])
+    check_role(request["RoleArn"])
     _check_channels(request.get("InputDataConfig", []))
     _check_twin_can(request)
     return request
@@ -41,8 +41,8 @@ def check_training_job(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _check_instance(resources: dict[str, Any]) -> None:
     instance = resources["InstanceType"]
-    if resources.get("VolumeKmsKeyId") and instance.startswith(_LOCAL_DISKS):
-        raise _invalid(
+    if resources.get("VolumeKmsKeyId") and instance.startswith(LOCAL_DISKS):
+        raise invalid(
             f"VolumeKmsKeyId is not supported for instance type {instance}: its local storage is "
             "encrypted by a hardware module on the instance."
         )
@@ -52,67 +52,57 @@ def _check_spot(request: dict[str, Any], limits: dict[str, Any], resources: dict
     wait = limits.get("MaxWaitTimeInSeconds")
     if request.get("EnableManagedSpotTraining"):
         if wait is None or wait < limits["MaxRuntimeInSeconds"]:
-            raise _invalid(
+            raise invalid(
                 "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
                 "MaxRuntimeInSeconds"
             )
         if resources.get("KeepAlivePeriodInSeconds"):
-            raise _invalid(
+            raise invalid(
                 "KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is set "
                 "to true."
             )
     elif wait is not None:
-        raise _invalid(
+        raise invalid(
             "MaxWaitTimeInSeconds can only be set when EnableManagedSpotTraining is set to true."
-        )
-
-
-def _check_role(arn: str) -> None:
-    from moto.iam.models import iam_backends
-
-    if not any(role.arn == arn for role in iam_backends[ACCOUNT]["aws"].get_roles()):
-        raise _invalid(
-            f"Could not assume role {arn}. Please ensure that the role exists and allows "
-            "principal 'sagemaker.amazonaws.com' to assume the role."
         )
 
 
 def _check_channels(channels: list[dict[str, Any]]) -> None:
     names = [channel["ChannelName"] for channel in channels]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise _invalid(f"Channel names must be unique: {', '.join(sorted(twice))}")
+        raise invalid(f"Channel names must be unique: {', '.join(sorted(twice))}")
     for channel in channels:
         if not channel["DataSource"]:
-            raise _invalid(f"The data source of channel {channel['ChannelName']} is empty.")
+            raise invalid(f"The data source of channel {channel['ChannelName']} is empty.")
 
 
 def _check_twin_can(request: dict[str, Any]) -> None:
     """Refuse in plain words what AWS would run and the twin does not."""
     algorithm = request["AlgorithmSpecification"]
     if not algorithm.get("ContainerEntrypoint"):
-        raise _cannot("runs ContainerEntrypoint and ContainerArguments, not what an image starts")
+        raise cannot("runs ContainerEntrypoint and ContainerArguments, not what an image starts")
     if request["ResourceConfig"]["InstanceCount"] != 1:
-        raise _cannot("runs one container a job: InstanceCount has to be 1")
+        raise cannot("runs one container a job: InstanceCount has to be 1")
     for channel in request.get("InputDataConfig", []):
         name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
         if channel.get("InputMode", algorithm["TrainingInputMode"]) == "Pipe":
-            raise _cannot(f"has no Pipe mode (channel {name})")
+            raise cannot(f"has no Pipe mode (channel {name})")
         if source is None or source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
-            raise _cannot(f"reads S3Prefix and ManifestFile only (channel {name})")
+            raise cannot(f"reads S3Prefix and ManifestFile only (channel {name})")
     for metric in algorithm.get("MetricDefinitions", []):
         try:
             re.compile(metric["Regex"])
         except re.error as problem:
             what = f"reads Python's regular expressions: {metric['Regex']!r}, {problem}"
-            raise _cannot(what) from None
+            raise cannot(what) from None
     path = request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints")
     if not path.startswith("/opt/ml/"):
-        raise _cannot(f"has only /opt/ml: CheckpointConfig.LocalPath is {path}")
+        raise cannot(f"has only /opt/ml: CheckpointConfig.LocalPath is {path}")
 
 
-def _invalid(message: str) -> AwsError:
+def invalid(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
-def _cannot(what: str) -> AwsError:
+def cannot(what: str) -> AwsError:
     return AwsError("ValidationException", f"lensa.testing {what}. AWS may well accept it.")

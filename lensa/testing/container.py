@@ -22,7 +22,7 @@ from typing import Any
 from lensa.contract.layout import Layout
 
 _ML = re.compile(r"(?<![\w.-])/opt/ml(?![\w.-])")
-_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # A network namespace starts with its loopback down; SageMaker's isolated containers have one.
 _LOOPBACK_UP = (
@@ -133,7 +133,7 @@ def environment_of(
     """Return what SageMaker gives: nothing of this process's environment."""
     own = {name: inside(value, root) for name, value in job.get("Environment", {}).items()}
     return {
-        "PATH": f"{python.parent}{os.pathsep}{_SYSTEM_PATH}",
+        "PATH": f"{python.parent}{os.pathsep}{SYSTEM_PATH}",
         "HOME": str(root / "tmp"),
         "TMPDIR": str(root / "tmp"),
         "LANG": "C.UTF-8",

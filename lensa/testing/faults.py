@@ -13,19 +13,22 @@ from lensa.testing.operations import Call
 _EXPIRED = "The security token included in the request is expired"
 STRANGER = "210987654321"  # an account that is not ours
 
-Kind = Literal["interrupt", "capacity", "slow", "container", "upload", "lose"]
+Kind = Literal[
+    "interrupt", "capacity", "slow", "container", "upload", "lose", "endpoint", "waking", "busy"
+]
 
 
 @dataclass
 class JobFault:
-    """A fault that waits for its job."""
+    """A fault that waits for its job, or its endpoint."""
 
     kind: Kind
-    job: str | None  # None: the first job that gets there
+    job: str | None  # None: the first one that gets there
     step: int = 0
     seconds: float = 0.0
     exit_code: int = 1
     failure: str = ""
+    log: str = ""
 
 
 @dataclass
@@ -45,8 +48,8 @@ class Faults:
 
     Faults of requests hit clients, not the containers: those have a role of their own.
     `operations` are names of the API ("DescribeTrainingJob"), services ("s3"), or both
-    ("s3:PutObject"); none at all means every request. Faults of jobs wait for the first job that
-    gets there, or for the one named by `job`, and happen once.
+    ("s3:PutObject"); none at all means every request. Faults of jobs and endpoints wait for the
+    first one that gets there, or for the one that is named, and happen once.
     """
 
     _refusals: list[_Refusal] = field(default_factory=list)
@@ -122,6 +125,27 @@ class Faults:
         """Let a job disappear as if it had never been: at once, or when it logs a step."""
         self._wait(JobFault("lose", job, step=at_step))
 
+    # --- endpoints ---
+
+    def fail_endpoint(
+        self, reason: str = "", *, log: str = "not today", endpoint: str | None = None
+    ) -> None:
+        """Run a container that prints `log` and ends, when the next one is started.
+
+        A new endpoint is Failed then, an update leaves what was there. `reason` is the
+        FailureReason; without it, that the container did not pass the health check.
+        """
+        self._wait(JobFault("endpoint", endpoint, failure=reason, log=log))
+
+    def slow_endpoint(self, seconds: float, endpoint: str | None = None) -> None:
+        """Wait that many seconds of the clock before the next container is started."""
+        self._wait(JobFault("waking", endpoint, seconds=seconds))
+
+    def busy(self, times: int, endpoint: str | None = None) -> None:
+        """Answer the next `times` requests with the container's own 503, as a full queue does."""
+        for _ in range(times):
+            self._wait(JobFault("busy", endpoint))
+
     def clear(self) -> None:
         """Take back every fault that has not happened yet."""
         with self._lock:
@@ -145,7 +169,8 @@ class Faults:
         return None
 
     def take(self, kind: Kind, job: str, step: int | None = None) -> JobFault | None:
-        """Return the fault of this kind that waits for the job, and let it wait no longer."""
+        """Return the fault of this kind that waits for the job (or the endpoint), and let it wait
+        no longer."""
         with self._lock:
             for fault in self._waiting:
                 if fault.kind != kind or fault.job not in {None, job}:

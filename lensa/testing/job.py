@@ -14,6 +14,7 @@ from lensa.testing.account import ACCOUNT
 from lensa.testing.clock import Clock
 from lensa.testing.models import service_model
 
+GROUP = "/aws/sagemaker/TrainingJobs"  # of the log
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
 
 _LOOK = 0.01  # real seconds

@@ -61,6 +61,8 @@ def recognise(environ: Environ) -> Call:
         operation, parameters = _route(service, environ, query)
         if kind == "rest-json" and service != "sagemaker-runtime":
             parameters |= _json(body(environ))
+        if service == "sagemaker-runtime":
+            parameters["Body"] = body(environ)
     return Call(service, operation, parameters, region, source)
 
 

@@ -10,10 +10,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lensa.contract.layout import Layout
 from lensa.testing.channels import (
@@ -23,7 +22,6 @@ from lensa.testing.channels import (
     restore,
     upload_folder,
 )
-from lensa.testing.clock import Clock
 from lensa.testing.cloudwatch import open_stream
 from lensa.testing.container import (
     Container,
@@ -31,11 +29,10 @@ from lensa.testing.container import (
     environment_of,
     inside,
     lay_out,
-    make_python,
     namespaces,
 )
-from lensa.testing.faults import Faults
-from lensa.testing.job import TwinJob
+from lensa.testing.job import GROUP, TwinJob
+from lensa.testing.sites import Site
 
 _GRACE = timedelta(seconds=120)  # of the clock, between SIGTERM and SIGKILL
 _CHECKPOINTS = "/opt/ml/checkpoints"
@@ -51,27 +48,6 @@ _LIMITS: dict[Cause, tuple[str, str]] = {
     ),
     "max_wait": ("MaxWaitTimeExceeded", "Training job exceeded MaxWaitTimeInSeconds provided"),
 }
-
-
-@dataclass
-class Site:
-    """What the jobs of one twin share."""
-
-    s3: Any
-    clock: Clock
-    faults: Faults
-    folder: Path
-    url: str
-    python: Path | None  # of the containers; None: one is made of this process's
-    pid_namespace: bool
-    container_key: str
-    _making: threading.Lock = field(default_factory=threading.Lock)
-
-    def container_python(self) -> Path:
-        with self._making:
-            if self.python is None:
-                self.python = make_python(self.folder / "python")
-            return self.python
 
 
 class Runner:
@@ -203,15 +179,9 @@ class Runner:
     def _start(self, root: Path) -> Container:
         job, site = self.job, self._site
         python = site.container_python()
-        aws = {
-            "AWS_REGION": job.region,
-            "AWS_ACCESS_KEY_ID": site.container_key,
-            "AWS_SECRET_ACCESS_KEY": "twin",
-            "AWS_ENDPOINT_URL": site.url,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
-        environment = environment_of(job.request, job.arn, root, python, aws)
+        environment = environment_of(
+            job.request, job.arn, root, python, site.credentials(job.region)
+        )
         command = command_of(job.request, root, python)
         if fault := site.faults.take("container", job.name):
             if fault.failure:
@@ -219,7 +189,8 @@ class Runner:
             command = ["/bin/sh", "-c", f"exit {fault.exit_code}"]
         isolated = bool(job.request.get("EnableNetworkIsolation"))
         options = namespaces(process_1=site.pid_namespace, isolated=isolated)
-        in_cloudwatch = open_stream(job, site.clock)
+        stream = f"{job.name}/algo-1-{int(site.clock.timestamp())}"
+        in_cloudwatch = open_stream(GROUP, stream, job.region, site.clock)
 
         def take(line: str) -> None:
             in_cloudwatch(line)

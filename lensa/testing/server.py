@@ -21,10 +21,16 @@ from lensa.testing.models import protocol
 from lensa.testing.operations import Call, Environ, body, recognise
 from lensa.testing.shapes import check_input
 
-Handler = Callable[[Call], dict[str, Any] | None]
+Handler = Callable[[Call], dict[str, Any] | Answer | None]
 """Answers an operation; None leaves it to moto. Raises AwsError."""
 
-_REASONS = {200: "OK", 301: "Moved Permanently", 400: "Bad Request", 403: "Forbidden"}
+_REASONS = {
+    200: "OK",
+    202: "Accepted",
+    301: "Moved Permanently",
+    400: "Bad Request",
+    403: "Forbidden",
+}
 _CHECKED = {"sagemaker", "service-quotas", "pricing"}  # moto checks next to nothing of these
 
 
@@ -71,7 +77,7 @@ class Gateway:
             check_input(call.service, call.operation, call.parameters)
         handler = self._handlers.get((call.service, call.operation))
         value = handler(call) if handler is not None else None
-        return None if value is None else result(value)
+        return value if value is None or isinstance(value, Answer) else result(value)
 
 
 class _Requests(MotoRequestHandler):

@@ -10,7 +10,8 @@ from lensa.testing.answers import AwsError
 from lensa.testing.constraints import check_training_job
 from lensa.testing.job import ENDED, TwinJob
 from lensa.testing.operations import Call
-from lensa.testing.runner import Runner, Site
+from lensa.testing.runner import Runner
+from lensa.testing.sites import Site
 
 _ORDERS = {
     "CreationTime": lambda job: (job.created, job.name),
@@ -111,36 +112,11 @@ class TrainingApi:
             self._jobs.pop((job.region, job.name), None)
         return {}
 
-    # --- tags: those of other resources are moto's ---
-
-    def add_tags(self, call: Call) -> dict[str, Any] | None:
-        job = self._tagged(call)
-        if job is None:
-            return None
-        job.tags |= {tag["Key"]: tag["Value"] for tag in call.parameters["Tags"]}
-        return {"Tags": _tags(job)}
-
-    def list_tags(self, call: Call) -> dict[str, Any] | None:
-        job = self._tagged(call)
-        return None if job is None else page(_tags(job), call.parameters, "Tags", 50)
-
-    def delete_tags(self, call: Call) -> dict[str, Any] | None:
-        job = self._tagged(call)
-        if job is None:
-            return None
-        for key in call.parameters["TagKeys"]:
-            job.tags.pop(key, None)
-        return {}
-
-    def _tagged(self, call: Call) -> TwinJob | None:
-        arn = call.parameters["ResourceArn"]
-        if ":training-job/" not in arn:
-            return None
+    def tags_of(self, arn: str) -> dict[str, str] | None:
+        """Return the tags of a job, to be read or changed; None if there is no such job."""
         with self._lock:
             job = next((job for job in self._jobs.values() if job.arn == arn), None)
-        if job is None or self._lost(job):
-            raise _unknown()
-        return job
+        return None if job is None or self._lost(job) else job.tags
 
     # --- which job ---
 
@@ -164,10 +140,6 @@ class TrainingApi:
 
 def _unknown() -> AwsError:
     return AwsError("ValidationException", "Requested resource not found.")
-
-
-def _tags(job: TwinJob) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in job.tags.items()]
 
 
 def _matches(job: TwinJob, asked: dict[str, Any]) -> bool:

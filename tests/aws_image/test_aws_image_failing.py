@@ -12,6 +12,11 @@ from serving_image import ServingImage, lay_out
 # A model that cannot draw, each time for the reason that the prompt names; or an answer that nobody
 # kept within bounds.
 FAILING = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "lensa.pyz"))
+
 import torch
 from inference_entrypoint import aws_image, statuses
 from inference_entrypoint.aws_image import input_fn, predict_fn

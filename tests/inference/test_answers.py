@@ -10,12 +10,13 @@ import pytest
 from making import difference, make_avatar
 from PIL import Image
 
-from inference_entrypoint.answers import respond, written
+from inference_entrypoint.answers import longest, respond, written
 from inference_entrypoint.avatars import Avatar, load_avatar
 from inference_entrypoint.encode import read_parameters
 from lensa.contract import GenerationRequest, GenerationResponse
+from lensa.contract.environment import MAX_ANSWER_BYTES
 from lensa.contract.generation import MAX_ANSWER
-from lensa.errors import TooMuchError
+from lensa.errors import LensaError, TooMuchError
 
 JSON = "application/json"
 
@@ -59,6 +60,21 @@ def test_what_would_be_too_long_comes_as_webp_and_says_so(avatar: Avatar) -> Non
             assert read_parameters(one) == read_parameters(two)
             assert difference(one.resize((32, 32), Image.BOX), two.resize((32, 32), Image.BOX)) < 9
         assert (image.seed, image.index) == (other.seed, other.index)
+
+
+def test_where_answers_go_through_s3_any_length_will_do(
+    avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = response(avatar, 256)
+    monkeypatch.setenv(MAX_ANSWER_BYTES, "5000")
+    with pytest.raises(TooMuchError, match=r"may have 0\.005"):
+        written(given, JSON)
+    monkeypatch.setenv(MAX_ANSWER_BYTES, "0")
+    assert longest() == float("inf")
+    assert GenerationResponse.model_validate_json(written(given, JSON)) == given
+    monkeypatch.setenv(MAX_ANSWER_BYTES, "6 MB")
+    with pytest.raises(LensaError, match="give a number of bytes"):
+        written(given, JSON)
 
 
 def test_what_is_too_long_even_so_is_refused_with_the_way_out(avatar: Avatar) -> None:

@@ -1,8 +1,8 @@
-"""Makes training_entrypoint/requirements.txt anew: `python tests/launcher/lock.py`.
+"""Makes the containers' requirements.txt anew: `python tests/launcher/lock.py`.
 
 The versions are those of constraints.txt, the packages those that the roots need. The hashes are
 those of the wheels for the containers' Python and for the one that the tests run on. Nothing is
-downloaded but metadata; it takes half a minute.
+downloaded but metadata; it takes a minute or two.
 """
 
 from __future__ import annotations
@@ -20,28 +20,44 @@ from packaging.utils import canonicalize_name
 from lensa.backends.bundle import PYTHON, platform_options
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = ROOT / "training_entrypoint" / "requirements.txt"
 PYTHONS = (PYTHON, "3.11")  # the containers', and that of the tests
 
-ROOTS = (
+_DRAWING = (
     "accelerate",
-    "bitsandbytes",
     "compel",
     "diffusers",
     "huggingface_hub",
     "peft",
     "pillow",
-    "prodigyopt",
     "pydantic",
     "safetensors",
     "transformers",
-    "wandb",
 )
+TRAINING = "training_entrypoint/requirements.txt"
+SERVING = "inference_entrypoint/requirements.txt"
+OWN_IMAGE = "infra/docker/serving/requirements.txt"
+ROOTS = {
+    TRAINING: (*_DRAWING, "bitsandbytes", "prodigyopt", "wandb"),
+    SERVING: (*_DRAWING, "opencv-python-headless"),
+    OWN_IMAGE: (
+        *_DRAWING,
+        "boto3",
+        "opencv-python-headless",
+        "prometheus_client",
+        "starlette",
+        "uvicorn",
+    ),
+}
 # The image's own: built against its CUDA, or against each other.
 OF_THE_IMAGE = ("torch", "numpy")
 
+WHO = {
+    TRAINING: "the training needs",
+    SERVING: "drawing at an endpoint needs",
+    OWN_IMAGE: "our own serving image needs",
+}
 HEADER = """\
-# What the training needs above torch and numpy, which are the image's own. Versions are those of
+# What {who} above torch and numpy, which are the image's own. Versions are those of
 # constraints.txt; hashes are of the wheels for Python 3.12 and 3.11 on x86_64 Linux.
 # Made by: python tests/launcher/lock.py
 """
@@ -94,16 +110,22 @@ def hashes(pinned: list[str], python: str) -> dict[str, str]:
     }
 
 
-def main() -> None:
+def locked(target: str) -> str:
+    """Return what belongs into a requirements.txt."""
     versions = pins((ROOT / "constraints.txt").read_text())
-    names = closure(ROOTS)
+    names = closure(ROOTS[target])
     pinned = [f"{name}=={versions[name]}" for name in names]
     found = [hashes(pinned, python) for python in PYTHONS]
     blocks = []
     for name, line in zip(names, pinned, strict=True):
         digests = dict.fromkeys(each[name] for each in found)  # a pure wheel serves both
         blocks.append(" \\\n".join([line, *(f"    --hash=sha256:{digest}" for digest in digests)]))
-    TARGET.write_text(HEADER + "\n".join(blocks) + "\n")
+    return HEADER.format(who=WHO[target]) + "\n".join(blocks) + "\n"
+
+
+def main() -> None:
+    for target in ROOTS:
+        (ROOT / target).write_text(locked(target))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,13 @@ import pytest
 from contained import container, environment, make_interpreter, run
 
 import lensa
-from lensa.backends.bundle import build_bundle, build_wheelhouse, requirements_file
+from lensa.backends.bundle import (
+    Kind,
+    build_bundle,
+    build_wheelhouse,
+    requirements_file,
+    serving_code,
+)
 from lensa.contract.events import EndEvent, parse_event
 from lensa.errors import ConfigError
 
@@ -63,7 +69,10 @@ def test_it_is_named_by_its_content_and_holds_the_code_alone() -> None:
     assert names == sorted(set(names))
     assert {name.split("/")[0] for name in names} == {"__main__.py", "lensa", *ENTRYPOINTS}
     others = [name for name in names if not name.endswith(".py")]
-    assert others == ["training_entrypoint/requirements.txt"]
+    assert others == [
+        "inference_entrypoint/requirements.txt",
+        "training_entrypoint/requirements.txt",
+    ]
     assert not [name for name in names if "test" in name or name.startswith("lensa/backends")]
     assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
@@ -84,14 +93,35 @@ def test_it_trains_where_there_is_nothing_else_of_lensa(tmp_path: Path) -> None:
     assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]  # nothing unpacked
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["train", "now"]])
+def test_a_model_folder_gets_the_bundle_and_the_file_that_awss_image_imports() -> None:
+    code = serving_code()
+    assert sorted(code) == ["inference.py", "lensa.pyz"]
+    assert code["lensa.pyz"] == build_bundle().data
+    assert b"handlers(CODE)" in bytes(code["inference.py"])
+
+
+@pytest.mark.parametrize("kind", ["training", "serving"])
+def test_a_wheelhouse_that_is_there_is_not_fetched_again_and_each_kind_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    name = hashlib.sha256(requirements_file(kind).read_bytes()).hexdigest()[:16]
+    (tmp_path / name).mkdir()
+    wheel = tmp_path / name / "probe-1.0-py3-none-any.whl"
+    wheel.touch()
+    assert build_wheelhouse(tmp_path, kind) == [wheel]
+    if kind == "serving":
+        assert serving_code(tmp_path)[f"wheels/{wheel.name}"] == wheel
+
+
+@pytest.mark.parametrize("arguments", [[], ["draw"], ["train", "now"], ["serve", "train"]])
 def test_any_other_word_is_refused(tmp_path: Path, arguments: list[str]) -> None:
     python = make_interpreter(tmp_path / "python", libraries=False)
     job, bundle = container(tmp_path / "job")
     command = [python, bundle, *arguments]
     done = subprocess.run(command, env=environment(job), capture_output=True, text=True)
     assert done.returncode == 2
-    assert "one word, 'train'" in job.layout.failure.read_text()
+    assert "one word, 'train' or 'serve'" in job.layout.failure.read_text()
 
 
 def test_a_wheelhouse_that_cannot_be_had_is_one_error_and_leaves_nothing(
@@ -106,16 +136,6 @@ def test_a_wheelhouse_that_cannot_be_had_is_one_error_and_leaves_nothing(
     with pytest.raises(ConfigError, match=r"cannot be downloaded: .*Check that pip reaches"):
         build_wheelhouse(tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def test_a_wheelhouse_that_is_there_is_not_fetched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    name = hashlib.sha256(requirements_file().read_bytes()).hexdigest()[:16]
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "probe-1.0-py3-none-any.whl").touch()
-    assert [path.name for path in build_wheelhouse(tmp_path)] == ["probe-1.0-py3-none-any.whl"]
 
 
 def test_without_pip_a_wheelhouse_says_how_to_get_it(tmp_path: Path) -> None:

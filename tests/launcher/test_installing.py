@@ -15,24 +15,42 @@ from contained import container, environment, make_interpreter, make_wheel, requ
 from lock import OF_THE_IMAGE, PYTHONS, ROOT, ROOTS, closure, pins
 from packaging.utils import canonicalize_name
 
-from launcher.requirements import differing, explain, parse, pinned
+from launcher.requirements import (
+    SERVING,
+    TRAINING,
+    differing,
+    explain,
+    normal,
+    parse,
+    pinned,
+)
 from lensa.contract.events import EndEvent, StageEvent, parse_event
 
 
-def test_the_requirements_agree_with_what_the_tests_run_on() -> None:
+@pytest.mark.parametrize("target", ROOTS)
+def test_the_requirements_agree_with_what_the_tests_run_on(target: str) -> None:
     constraints = pins((ROOT / "constraints.txt").read_text())
-    requirements = {each.name: each.version for each in pinned()}
-    assert list(requirements) == closure(ROOTS), "make them anew: python tests/launcher/lock.py"
+    found = parse((ROOT / target).read_text())
+    requirements = {each.name: each.version for each in found}
+    assert list(requirements) == closure(ROOTS[target]), "anew: python tests/launcher/lock.py"
     assert requirements == {name: constraints[name] for name in requirements}
     assert not set(OF_THE_IMAGE) & set(requirements)
-    assert not differing(pinned())
-
-
-def test_every_requirement_has_a_hash_for_each_python() -> None:
-    for each in pinned():
+    assert not differing(found)
+    assert all(each.name == normal(each.name) == canonicalize_name(each.name) for each in found)
+    for each in found:  # a hash for each Python
         hashes = [part for part in each.line.split() if part.startswith("--hash=sha256:")]
         assert 1 <= len(hashes) <= len(PYTHONS), each.name
         assert all(len(part) == len("--hash=sha256:") + 64 for part in hashes)
+
+
+def test_the_bundle_has_the_requirements_of_both_its_ends() -> None:
+    training, serving = pinned(TRAINING), pinned(SERVING)
+    both = {each.name for each in training} & {each.name for each in serving}
+    assert {"diffusers", "peft", "pydantic", "transformers"} < both
+    assert not {"wandb", "bitsandbytes"} & {each.name for each in serving}
+    assert [each for each in training if each.name in both] == [
+        each for each in serving if each.name in both
+    ]
 
 
 def test_only_what_is_missing_or_of_another_version_is_installed() -> None:
@@ -141,10 +159,6 @@ def test_a_stop_while_packages_are_installed_ends_pip_too(tmp_path: Path) -> Non
     assert launcher.returncode == 143
     assert json.loads(out.splitlines()[-1])["status"] == "stopped"
     assert not job.layout.failure.exists()
-
-
-def test_names_are_in_the_form_that_pip_compares() -> None:
-    assert all(each.name == canonicalize_name(each.name) for each in pinned())
 
 
 def test_an_image_without_pip_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,17 +14,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
 from making import make_avatar
 from serving import Server, figure, ready
 
+from lensa.backends.local.asking import HttpServer
 from lensa.endpoint import Endpoint
 
 DEADLINE = 2.0  # seconds
 
 
-@dataclass
-class Running:
+class Running(HttpServer):
     """A server that this test has started itself."""
-
-    url: str
-    token: str | None = None
 
     def alive(self) -> bool:
         return True

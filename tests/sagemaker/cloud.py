@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import TINY
-from safetensors.torch import load_file
-from torch import Tensor
 
 from lensa.avatar import Avatar
 from lensa.client import Client
 from lensa.testing import SagemakerTwin
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def settle(twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +43,8 @@ def train(photos: Path, *, home: Path | None = None, **changes: Any) -> Avatar:
 
 def weights(avatar: Avatar) -> dict[str, Tensor]:
     """Every tensor of a finished avatar."""
+    from safetensors.torch import load_file  # and torch, which not every test needs
+
     return {
         f"{path.name} {name}": tensor
         for path in sorted(avatar.path.rglob("*.safetensors"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -35,6 +36,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""  # of what is asked of an endpoint; others are not read
 
     @property
     def call(self) -> str:
@@ -74,6 +76,7 @@ class Gate:
                 for name, value in environ.items()
                 if name.startswith("HTTP_")
             },
+            _asked(environ),
         )
         self.requests.append(request)
         for rule in list(self.rules):
@@ -99,6 +102,15 @@ class Gate:
     def reset(self) -> None:
         self.rules.clear()
         self.requests.clear()
+
+
+def _asked(environ: dict[str, Any]) -> bytes:
+    """Read what an endpoint is asked, and put it back."""
+    if not environ["PATH_INFO"].startswith("/endpoints/"):
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = BytesIO(body)
+    return body
 
 
 def s3_error(status: int, code: str, message: str = "", **fields: str) -> Answer:

@@ -68,6 +68,8 @@ def test_a_bucket_is_made_private_encrypted_and_forgetful(bucket: Bucket) -> Non
     assert photos["NoncurrentVersionExpiration"]["NoncurrentDays"] == 1
     assert checkpoints["Filter"]["Prefix"] == "lensa/checkpoints/"
     assert checkpoints["Expiration"]["Days"] == 30
+    asked = rules["lensa: asynchronous requests in lensa/async/"]
+    assert (asked["Filter"]["Prefix"], asked["Expiration"]["Days"]) == ("lensa/async/", 7)
     broken = rules["lensa: broken uploads in lensa/"]
     assert broken["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     assert "Expiration" not in broken
@@ -113,7 +115,7 @@ def test_making_it_again_changes_nothing_but_what_is_asked(bucket: Bucket) -> No
     assert (statements(), encryption(), lifecycle()) == before
     bucket.create(photo_days=7)
     assert lifecycle()["lensa: photos in lensa/photos/"]["Expiration"]["Days"] == 7
-    assert len(lifecycle()) == 3
+    assert len(lifecycle()) == 4
 
 
 def test_what_else_a_bucket_has_stays(bucket: Bucket) -> None:
@@ -138,7 +140,7 @@ def test_what_else_a_bucket_has_stays(bucket: Bucket) -> None:
     Bucket(bucket.account, "avatars", prefix="other").create()
     assert statements() == [mine, TLS_ONLY]
     assert lifecycle()["mine"]["Expiration"]["Days"] == 3
-    assert len(lifecycle()) == 1 + 3 + 3
+    assert len(lifecycle()) == 1 + 4 + 4
 
 
 def test_half_made_it_is_private_and_the_next_call_completes_it(bucket: Bucket, gate: Gate) -> None:
@@ -153,7 +155,7 @@ def test_half_made_it_is_private_and_the_next_call_completes_it(bucket: Bucket, 
     assert all(blocked.values())
     gate.rules.clear()
     bucket.create()
-    assert statements() == [TLS_ONLY] and len(lifecycle()) == 3
+    assert statements() == [TLS_ONLY] and len(lifecycle()) == 4
 
 
 def test_public_access_is_blocked_before_anything_else(bucket: Bucket, gate: Gate) -> None:

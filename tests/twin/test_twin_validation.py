@@ -221,12 +221,21 @@ def test_endpoint_configurations_take_the_instances_of_today(
     sagemaker_twin: SagemakerTwin,
 ) -> None:
     sagemaker = sagemaker_twin.client("sagemaker")
-    sagemaker.create_model(ModelName="m", ExecutionRoleArn=sagemaker_twin.role)
+    sagemaker.create_model(
+        ModelName="m", ExecutionRoleArn=sagemaker_twin.role, PrimaryContainer={"Image": "ours:1"}
+    )
 
     def create(instance: str) -> None:
         sagemaker.create_endpoint_config(
             EndpointConfigName=instance.replace(".", "-"),
-            ProductionVariants=[{"VariantName": "all", "ModelName": "m", "InstanceType": instance}],
+            ProductionVariants=[
+                {
+                    "VariantName": "all",
+                    "ModelName": "m",
+                    "InstanceType": instance,
+                    "InitialInstanceCount": 1,
+                }
+            ],
         )
 
     create("ml.g5.xlarge")

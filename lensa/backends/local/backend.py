@@ -12,7 +12,15 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import LOOPBACK, JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.base import (
+    LOOPBACK,
+    JobInfo,
+    Running,
+    Server,
+    Subject,
+    TakenDown,
+    TrainingPlan,
+)
 from lensa.backends.disk import make_folder, storage, write_whole
 from lensa.backends.local.children import child_environment, entrypoint, require_ml_stack
 from lensa.backends.local.runs import (
@@ -30,6 +38,7 @@ from lensa.costs import Forecast
 from lensa.errors import ArtifactError, BusyError, ConfigError, LensaError, NotFoundError, suggest
 
 _POLL_SECONDS = 0.1
+_ELSEWHERE = "In an AWS account: --backend sagemaker (backend='sagemaker')."
 _STOP_SECONDS = 120  # as long as SageMaker waits between SIGTERM and SIGKILL
 
 
@@ -76,6 +85,9 @@ class LocalBackend:
 
     def check(self, config: TrainingConfig) -> None:
         require_ml_stack(config.base)
+
+    def preflight(self, config: TrainingConfig) -> None:
+        """Do nothing: `check` has seen all there is."""
 
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         config, run = plan.config, Run(self.home, plan.name)
@@ -237,6 +249,12 @@ class LocalBackend:
         hint = suggest(avatar, names) if names else " There are none yet: see lensa train --help."
         raise NotFoundError(f"there is no avatar {avatar!r}.{hint}")
 
+    def file(self, avatar: str, path: str) -> bytes:
+        try:
+            return (self.folder(avatar) / path).read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{avatar}: {path} cannot be read: {error.strerror}.") from None
+
     def serve(
         self,
         avatars: Sequence[str],
@@ -251,6 +269,46 @@ class LocalBackend:
         _check_together(manifests)
         require_ml_stack(manifests[0].config.base)
         return LocalServer(folders, port=port, host=host, token=token, show_log=show_log)
+
+    def deploy(
+        self,
+        avatars: Sequence[str],
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        wait: bool = True,
+        port: int | None = None,
+        **options: Any,
+    ) -> Server:
+        if options or not wait:
+            name = min(options) if options else "wait"
+            raise ConfigError(
+                f"{name} is an option of backend='sagemaker'; on this machine an endpoint has a "
+                "port, and ends with its client."
+            )
+        return self.serve(avatars, port=port)
+
+    @contextmanager
+    def at_hand(self, avatar: str) -> Iterator[Server]:
+        server = self.serve([avatar])
+        try:
+            yield server
+        finally:
+            server.close()
+
+    def endpoint(self, name: str) -> tuple[str, Server]:
+        raise ConfigError(
+            "an endpoint of this machine belongs to the client that started it; those that are "
+            "found again are AWS's: use backend='sagemaker'."
+        )
+
+    def running(self) -> list[Running]:
+        raise ConfigError(f"what runs and costs is asked of AWS: {_ELSEWHERE}")
+
+    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+        raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")
+
+    def expired(self) -> list[str]:
+        raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")
 
 
 def read_manifest(folder: Path) -> AvatarManifest:

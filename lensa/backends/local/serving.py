@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from lensa.backends.base import LOOPBACK
+from lensa.backends.local.asking import HttpServer
 from lensa.backends.local.children import child_environment, entrypoint
-from lensa.contract import GenerationRequest, GenerationResponse
 from lensa.contract.environment import SERVE_TOKEN
-from lensa.errors import BusyError, ConfigError, EndpointBusy, EndpointError
+from lensa.errors import BusyError, EndpointError
 
 _START_SECONDS = 600  # a full-size base from a slow disk
 _STOP_SECONDS = 15
-_ANSWER_SECONDS = 1800.0  # a full-size model on a CPU takes minutes an image
 
 
-class LocalServer:
+class LocalServer(HttpServer):
     """A server process. Its stdin is a pipe from us: when we die, however, it reads the end of it
     and goes too."""
 
@@ -39,7 +38,8 @@ class LocalServer:
         show_log: bool = False,
     ) -> None:
         """`show_log`: on our own stderr; else it is kept, to say why a start failed."""
-        self.token = token = token or os.environ.get(SERVE_TOKEN) or None
+        token = token or os.environ.get(SERVE_TOKEN) or None
+        super().__init__("", token)
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         self._process = subprocess.Popen(
             entrypoint(
@@ -55,44 +55,28 @@ class LocalServer:
             env=child_environment(models[0].parent, **({SERVE_TOKEN: token} if token else {})),
             start_new_session=True,  # Ctrl-C is the client's to handle
         )
-        self._url = ""
         try:
             deadline = time.monotonic() + _START_SECONDS
-            self._url = f"http://{_near(host)}:{self._announced_port(deadline)}"
+            self.url = f"http://{_near(host)}:{self._announced_port(deadline)}"
             self._await_ping(deadline)
         except BaseException:
             self.close()
             raise
 
     @property
-    def url(self) -> str:
-        return self._url
+    def name(self) -> None:
+        return None
+
+    @property
+    def shelf(self) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
 
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    def invoke(self, request: GenerationRequest) -> GenerationResponse:
-        """Raises EndpointBusy, ConfigError, EndpointError: see Server."""
-        call = urllib.request.Request(  # noqa: S310 - our own loopback address
-            f"{self._url}/invocations",
-            data=request.model_dump_json().encode(),
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                **({"Authorization": f"Bearer {self.token}"} if self.token else {}),
-            },
-        )
-        try:
-            with urllib.request.urlopen(call, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
-                return GenerationResponse.model_validate_json(answer.read())
-        except urllib.error.HTTPError as error:
-            raise _refusal(error) from None
-        except OSError as error:
-            state = "does not answer" if self.alive() else "has ended"
-            raise EndpointError(
-                f"the endpoint {state}: {error}. Deploy the avatar again."
-            ) from None
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -134,7 +118,7 @@ class LocalServer:
     def _await_ping(self, deadline: float) -> None:
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self._url}/ping", timeout=5) as answer:  # noqa: S310
+                with urllib.request.urlopen(f"{self.url}/ping", timeout=5) as answer:  # noqa: S310
                     if answer.status == 200:
                         return
             except urllib.error.HTTPError as error:
@@ -159,19 +143,6 @@ class LocalServer:
             message = lines[-1] if lines else f"it ended with code {code} and said nothing"
         kind = BusyError if code == 2 else EndpointError
         return kind(f"the endpoint did not start: {message}")
-
-
-def _refusal(error: urllib.error.HTTPError) -> EndpointError | ConfigError:
-    body = error.read()
-    try:
-        message = str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = body.decode(errors="replace")[:300] or str(error.reason)
-    if error.code == 503:
-        return EndpointBusy(message, retry_after=float(error.headers.get("Retry-After") or 1))
-    if error.code == 400:
-        return ConfigError(message)
-    return EndpointError(f"the endpoint answered {error.code}: {message}", status=error.code)
 
 
 def _near(host: str) -> str:

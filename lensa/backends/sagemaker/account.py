@@ -18,6 +18,7 @@ _NAME_A_ROLE = (
     "Name one that SageMaker may assume (a name or an ARN): --role, or LENSA_ROLE. Such a role is "
     'made in the console under SageMaker AI, "Role manager", or by whoever administers the account.'
 )
+_RUNTIME = "sagemaker-runtime"
 _ROLE_ARN = re.compile(r"arn:(aws[a-z-]*):iam::\d{12}:role/[\w+=,.@/-]{1,576}")
 _ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}")
 _ASSUMED = re.compile(r"arn:[^:]+:sts::\d{12}:assumed-role/([^/]+)/")
@@ -62,6 +63,11 @@ class Account:
         """The account's twelve digits, asked of STS once."""
         return str(self._caller["Account"])
 
+    @property
+    def caller(self) -> str:
+        """The ARN of whoever asks."""
+        return str(self._caller["Arn"])
+
     def client(self, service: str) -> Any:
         """Return the botocore client of a service: one for all threads, and patient."""
         with self._lock:
@@ -73,8 +79,25 @@ class Account:
 
     def hasty_client(self, service: str, region: str) -> Any:
         """Return a client for questions whose answer is not worth waiting for."""
-        with explained(f"making an AWS client for {service}"):
-            return self._make_client(service, region, seconds=5, attempts=2)
+        key = f"{service} in {region}, hasty"
+        with self._lock, explained(f"making an AWS client for {service}"):
+            if key not in self._clients:
+                self._clients[key] = self._make_client(service, region, seconds=5, attempts=2)
+            return self._clients[key]
+
+    def runtime_client(self) -> Any:
+        """Return the client that asks endpoints, one for all threads.
+
+        It waits ten seconds longer for an answer than SageMaker does, and asks once: an answer
+        takes a minute of a machine, so whoever asks decides whether to ask again.
+        """
+        with self._lock:
+            if _RUNTIME not in self._clients:
+                with explained("making an AWS client for sagemaker-runtime"):
+                    self._clients[_RUNTIME] = self._make_client(
+                        _RUNTIME, attempts=0, answer_seconds=70
+                    )
+            return self._clients[_RUNTIME]
 
     def role(self, given: str | None) -> str:
         """Return the ARN of the role that SageMaker runs a job with.
@@ -134,14 +157,20 @@ class Account:
         return value
 
     def _make_client(
-        self, service: str, region: str | None = None, *, seconds: int = 10, attempts: int = 10
+        self,
+        service: str,
+        region: str | None = None,
+        *,
+        seconds: int = 10,
+        answer_seconds: int | None = None,
+        attempts: int = 10,
     ) -> Any:
         from botocore.config import Config
 
         config = Config(
             retries={"mode": "standard", "max_attempts": attempts},
             connect_timeout=seconds,
-            read_timeout=6 * seconds,
+            read_timeout=answer_seconds or 6 * seconds,
             max_pool_connections=16,
             user_agent_extra=f"lensa/{__version__}",
         )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import JobInfo, Server, Subject, TrainingPlan
+from lensa.backends.base import JobInfo, Running, Server, Subject, TakenDown, TrainingPlan
 from lensa.backends.bundle import build_bundle
 from lensa.backends.disk import make_folder, write_whole
-from lensa.backends.sagemaker import instances, keys, mirror, prices, subjects
+from lensa.backends.sagemaker import instances, keys, mirror, preflight, prices, subjects
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.avatars import local_folder, read_manifest
 from lensa.backends.sagemaker.bucket import Bucket, default_name
 from lensa.backends.sagemaker.catalogue import Catalogue
 from lensa.backends.sagemaker.downloading import target_of
 from lensa.backends.sagemaker.follow import Follower, Pause
+from lensa.backends.sagemaker.hosting.host import Host
+from lensa.backends.sagemaker.hosting.options import DeployOptions
+from lensa.backends.sagemaker.hosting.order import Site
 from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.logs import LogReader
 from lensa.backends.sagemaker.options import SagemakerOptions
@@ -35,7 +38,7 @@ from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.events import Event, NoticeEvent, ProgressEvent
 from lensa.costs import Forecast, forecast
-from lensa.errors import ArtifactError, ConfigError
+from lensa.errors import ArtifactError, ConfigError, NotFoundError
 from lensa.settings import Settings
 
 OnEvent = Callable[[Event], None]
@@ -86,7 +89,6 @@ class SagemakerBackend:
         return instances.recipe(self.options.instance_type)
 
     def subject(self, name: str) -> Subject:
-        self._place()  # the first question to AWS: is there an account, a role, a bucket?
         self._ready_bucket()
         return subjects.subject_of(self.home, self.store, name)
 
@@ -109,6 +111,11 @@ class SagemakerBackend:
                 "none: use 'auto'."
             )
 
+    def preflight(self, config: TrainingConfig) -> None:
+        known, options = self._settings, self.options
+        found = preflight.before_training(self.account, self.bucket, known, options, config.base)
+        preflight.require(found)
+
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:
         place = self._place()
         seconds = max_seconds(self.options, place.hourly)
@@ -118,7 +125,7 @@ class SagemakerBackend:
             return latest.name
         number = 1 if latest is None else keys.attempt_of(latest.name) + 1
         progress = _progress(on_event)
-        for note in self.bucket.notes():
+        for note in (self._estimate(plan.config), *self.bucket.notes()):
             if on_event is not None:
                 on_event(NoticeEvent(message=note))
         supplies = gather(self.store, self.home, plan, self.options, progress)
@@ -196,19 +203,35 @@ class SagemakerBackend:
     def forecast(self, config: TrainingConfig) -> Forecast:
         """Return time and price of a training, by the price table alone."""
         hourly = self._listed(self.options.instance_type)
-        most = max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
-        return forecast(config, self.options.instance_type, hourly, most)
+        longest = self.longest_seconds(hourly)
+        return forecast(config, self.options.instance_type, hourly, longest)
 
     def _listed(self, instance_type: str) -> float | None:
         return prices.listed(instance_type, self.account.region)
 
+    def _estimate(self, config: TrainingConfig) -> str:
+        quote = self.quote(self.options.instance_type)
+        hourly = quote.dollars if quote else None
+        longest = self.longest_seconds(hourly)
+        estimate = forecast(config, self.options.instance_type, hourly, longest)
+        return estimate.words(quote.source if quote else "")
+
+    def longest_seconds(self, hourly: float | None) -> int:
+        """How long a training's machine may be paid for, at most."""
+        return max_seconds(self.options, hourly) + self.options.warm_pool_minutes * 60
+
     def hourly(self, instance_type: str) -> float | None:
-        if instance_type not in self._prices:
-            self._prices[instance_type] = prices.hourly(self.account, instance_type)
-        return self._prices[instance_type]
+        quote = self.quote(instance_type)
+        return quote.dollars if quote else None
+
+    def quote(self, instance_type: str) -> prices.Price | None:
+        """Return the price of an hour of training, asked for once."""
+        if instance_type not in self._quotes:
+            self._quotes[instance_type] = prices.quote(self.account, instance_type)
+        return self._quotes[instance_type]
 
     @cached_property
-    def _prices(self) -> dict[str, float | None]:
+    def _quotes(self) -> dict[str, prices.Price | None]:
         return {}
 
     # --- following ---
@@ -276,12 +299,65 @@ class SagemakerBackend:
     def folder(self, avatar: str) -> Path:
         return local_folder(self.store, self.catalogue.finished(avatar), self.home)
 
+    def file(self, avatar: str, path: str) -> bytes:
+        content = self.store.read(f"{keys.model(avatar)}/{path}")
+        if content is None:
+            raise ArtifactError(f"{avatar}: {path} is in the manifest but not in the bucket.")
+        return content
+
+    # --- endpoints ---
+
+    @cached_property
+    def host(self) -> Host:
+        return Host(Site(self.account, self.store, self._settings), self.catalogue.finished)
+
     def serve(self, avatars: Sequence[str], **options: Any) -> Server:
         raise ConfigError(
-            "lensa does not deploy to SageMaker yet. On this machine the avatar can be served from "
-            "its folder (avatar.path): lensa deploy FOLDER, or lensa generate FOLDER, with the "
-            "local backend."
+            "lensa serve answers on this machine. On SageMaker it is lensa deploy; and from its "
+            "folder (avatar.path) an avatar of SageMaker's can be served here, with the local "
+            "backend."
         )
+
+    def deploy(
+        self,
+        avatars: Sequence[str],
+        *,
+        on_event: OnEvent | None = None,
+        wait: bool = True,
+        **options: Any,
+    ) -> Server:
+        if options.pop("port", None) is not None:
+            raise ConfigError("port is an option of backend='local'; AWS's endpoints have a URL.")
+        wanted = DeployOptions(**{**self._settings.deploy, **options})
+        jobs = dict.fromkeys(self.catalogue.finished(avatar) for avatar in avatars)
+        manifests = [read_manifest(self.store, job) for job in jobs]
+        return self.host.deploy(manifests, wanted, on_event or (lambda event: None), wait=wait)
+
+    @contextmanager
+    def at_hand(self, avatar: str) -> Iterator[Server]:
+        job = self.catalogue.finished(avatar)
+        server = self.host.with_avatar(job)
+        if server is None:
+            raise NotFoundError(
+                f"no endpoint runs that has {job}. Deploy it, which costs by the hour until its "
+                f"end: lensa deploy {job}{self.flags}; or draw on this machine, from the avatar's "
+                f"folder (avatar.path): lensa generate {self.home / 'avatars' / job} "
+                "--backend local"
+            )
+        yield server
+
+    def endpoint(self, name: str) -> tuple[str, Server]:
+        server = self.host.find(name)
+        return server.avatar, server
+
+    def running(self) -> list[Running]:
+        return self.host.running()
+
+    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+        return self.host.take_down(names)
+
+    def expired(self) -> list[str]:
+        return self.host.expired()
 
 
 def _progress(on_event: OnEvent | None) -> Callable[[int, int], None]:

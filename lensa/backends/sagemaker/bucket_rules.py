@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 CHECKPOINT_DAYS = 30
+ASYNCHRONOUS_DAYS = 7  # requests and answers that nobody fetched
 
 PRIVATE = {
     "BlockPublicAcls": True,
@@ -51,6 +52,7 @@ def lifecycle(
     ours = [
         _expiry("photos", key("photos/"), photo_days),
         _expiry("checkpoints", key("checkpoints/"), CHECKPOINT_DAYS),
+        _expiry("asynchronous requests", key("async/"), ASYNCHRONOUS_DAYS),
         {
             "ID": f"{MARK}broken uploads in {key('')}",
             "Status": "Enabled",

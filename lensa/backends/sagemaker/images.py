@@ -5,6 +5,7 @@ from __future__ import annotations
 from lensa.errors import ConfigError
 
 TRAINING = "huggingface-pytorch-training:2.9.0-transformers5.3.0-gpu-py312-cu130-ubuntu22.04"
+INFERENCE = "huggingface-pytorch-inference:2.6.0-transformers5.5.3-gpu-py312-cu124-ubuntu22.04"
 
 _ACCOUNT = "763104351884"
 _OTHER_ACCOUNTS = {
@@ -33,10 +34,19 @@ ACCOUNTS = dict(sorted({**dict.fromkeys(_SAME_ACCOUNT, _ACCOUNT), **_OTHER_ACCOU
 
 def training_image(region: str) -> str:
     """Return the training container's image in a region; ConfigError where AWS has none."""
+    return _image(region, TRAINING, "training", "train")
+
+
+def inference_image(region: str) -> str:
+    """Return the serving container's image in a region; ConfigError where AWS has none."""
+    return _image(region, INFERENCE, "inference", "deploy")
+
+
+def _image(region: str, name: str, kind: str, verb: str) -> str:
     if region not in ACCOUNTS:
         raise ConfigError(
-            f"AWS keeps no Hugging Face training image in {region!r}: copy one into your own "
-            "registry there and name it with the option image, or train in another region."
+            f"AWS keeps no Hugging Face {kind} image in {region!r}: copy one into your own "
+            f"registry there and name it with the option image, or {verb} in another region."
         )
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"{ACCOUNTS[region]}.dkr.ecr.{region}.{suffix}/{TRAINING}"
+    return f"{ACCOUNTS[region]}.dkr.ecr.{region}.{suffix}/{name}"

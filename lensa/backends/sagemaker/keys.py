@@ -81,3 +81,31 @@ def base(ref: BaseModelRef, revision: str) -> str:
 
 def class_images(digest: str) -> str:
     return f"class-images/{digest}"
+
+
+def endpoint(name: str) -> str:
+    """All that an endpoint is made of; it goes with the endpoint."""
+    return f"endpoints/{name}"
+
+
+def served(name: str, digest: str) -> str:
+    """What becomes /opt/ml/model: the code, and the avatars that the endpoint begins with."""
+    return f"{endpoint(name)}/models/{digest}"
+
+
+def shelf(name: str) -> str:
+    """The avatars that were added to an endpoint later: it fetches them when they are asked for."""
+    return f"{endpoint(name)}/avatars"
+
+
+def asynchronous(name: str) -> str:
+    """The requests and answers of an asynchronous endpoint."""
+    return f"async/{name}"
+
+
+def answers(name: str) -> str:
+    return f"{asynchronous(name)}/answers"
+
+
+def failures(name: str) -> str:
+    return f"{asynchronous(name)}/failures"

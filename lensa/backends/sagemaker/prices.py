@@ -1,30 +1,62 @@
-"""The price of an hour of an instance type: the table for us-east-1, else AWS's price list."""
+"""The price of an hour of an instance type: by AWS's price list, else by our own table."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.refusals import explained
-from lensa.costs import TRAINING_PRICES
+from lensa.costs import HOSTING_PRICES, PRICES_DATE, PRICES_REGION, TRAINING_PRICES
 from lensa.errors import LensaError
 
-_LIST_REGION = "us-east-1"  # where the Pricing API is
+Component = Literal["Training", "Hosting"]  # as the price list calls them
+
+_LIST_REGION = "us-east-1"  # where the Pricing API is, whatever region it is asked about
+_TABLES: dict[Component, dict[str, float]] = {
+    "Training": TRAINING_PRICES,
+    "Hosting": HOSTING_PRICES,
+}
 
 
-def listed(instance_type: str, region: str) -> float | None:
-    """Return dollars an hour from the table, with no call; None if it is not in it."""
-    return TRAINING_PRICES.get(instance_type) if region == _LIST_REGION else None
+@dataclass(frozen=True)
+class Price:
+    """An hour on demand, in US dollars, and who says so."""
+
+    dollars: float
+    source: str  # in words
+
+    def __str__(self) -> str:
+        return f"${self.dollars:g} an hour, {self.source}"
 
 
-def hourly(account: Account, instance_type: str) -> float | None:
-    """Return dollars an hour of training on demand; None if nobody can tell.
+def quote(account: Account, instance_type: str, component: Component = "Training") -> Price | None:
+    """Return the price of an hour in the account's region; None if nobody can tell.
 
-    A price is never worth failing for: without the permission pricing:GetProducts it is unknown.
+    Asks AWS's price list, and takes the table where that gives no answer. A price is never worth
+    failing for: it raises nothing but AccountError for a region that is not configured.
     """
-    if (known := listed(instance_type, account.region)) is not None:
-        return known
+    region = account.region
+    if (dollars := _asked(account, instance_type, component)) is not None:
+        return Price(dollars, "by AWS's price list today")
+    if (dollars := listed(instance_type, region, component)) is not None:
+        return Price(dollars, f"by lensa's table of {PRICES_DATE} for {PRICES_REGION}")
+    return None
+
+
+def hourly(account: Account, instance_type: str, component: Component = "Training") -> float | None:
+    """Return dollars an hour on demand, as `quote` has them; None if nobody can tell."""
+    price = quote(account, instance_type, component)
+    return None if price is None else price.dollars
+
+
+def listed(instance_type: str, region: str, component: Component = "Training") -> float | None:
+    """Return dollars an hour from the table, with no call; None if it is not in it."""
+    return _TABLES[component].get(instance_type) if region == PRICES_REGION else None
+
+
+def _asked(account: Account, instance_type: str, component: Component) -> float | None:
     try:
         with explained("asking for a price"):
             answer = account.hasty_client("pricing", _LIST_REGION).get_products(
@@ -33,7 +65,7 @@ def hourly(account: Account, instance_type: str) -> float | None:
                     {"Type": "TERM_MATCH", "Field": field, "Value": value}
                     for field, value in {
                         "productFamily": "ML Instance",
-                        "component": "Training",
+                        "component": component,
                         "regionCode": account.region,
                         "instanceName": instance_type,
                     }.items()

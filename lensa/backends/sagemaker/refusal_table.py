@@ -144,7 +144,8 @@ ANSWERED: dict[str, Refusal] = {
         "permissions lack {action} on it.",
     ),
     **_rows(
-        "OperationAborted ConditionalRequestConflict",
+        "OperationAborted ConditionalRequestConflict ConcurrentUpdateException ConflictException "
+        "ConcurrentModification ConcurrentModificationException",
         ServiceError,
         "another request is changing the same thing right now. Repeat the command in a minute.",
     ),

@@ -61,6 +61,16 @@ def error_code(error: BaseException | None) -> str:
     return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
 
+def used_up(error: BaseException) -> bool:
+    """Whether an error of `explained` says that a quota is used up which is more than nothing: what
+    holds it now gives it back."""
+    answered = error.__cause__
+    if error_code(answered) not in QUOTA:
+        return False
+    found = _LIMIT.search(str(answered))
+    return found is None or int(found["value"]) > 0
+
+
 def _explain(error: Exception, doing: str) -> LensaError | None:
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -76,13 +86,13 @@ def _explain(error: Exception, doing: str) -> LensaError | None:
 def _raised(error: BotoCoreError) -> tuple[type[LensaError], str]:
     for ancestor in type(error).__mro__:
         if (refusal := RAISED.get(ancestor.__name__)) is not None:
-            return refusal.kind, refusal.text.format(message=_clean(str(error)).rstrip("."))
+            return refusal.kind, refusal.text.format(message=cleaned(str(error)).rstrip("."))
     raise error  # not reached: the table has BotoCoreError itself
 
 
 def _answered(error: ClientError) -> tuple[type[LensaError], str]:
     code = error_code(error)
-    message = _clean(str(error.response.get("Error", {}).get("Message") or "no reason given"))
+    message = cleaned(str(error.response.get("Error", {}).get("Message") or "no reason given"))
     if code in QUOTA:
         return AccountError, _quota(message)
     denied = _NOT_AUTHORIZED.search(message)
@@ -122,8 +132,9 @@ def _denied(error: ClientError, found: re.Match[str] | None, message: str) -> st
     if action == "iam:PassRole":
         return text + (
             f"To run a job as the role {resource.rpartition('/')[2] or '(unnamed)'}, you need "
-            "iam:PassRole on it, to sagemaker.amazonaws.com: ask whoever administers the account "
-            "for that, or name a role that you may pass (--role, or LENSA_ROLE)."
+            "iam:PassRole on it, to sagemaker.amazonaws.com (and to scheduler.amazonaws.com, if it "
+            "is to end an endpoint): ask whoever administers the account for that, or name a role "
+            "that you may pass (--role, or LENSA_ROLE)."
         )
     if action.startswith("kms:"):
         return text + (
@@ -166,7 +177,7 @@ def _region(error: ClientError) -> str:
     return str(region or "another region")
 
 
-def _clean(message: str) -> str:
+def cleaned(message: str) -> str:
     """Return AWS's sentence without what could be a secret."""
 
     def hide(found: re.Match[str]) -> str:

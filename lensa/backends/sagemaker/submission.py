@@ -91,8 +91,8 @@ def max_seconds(options: SagemakerOptions, hourly: float | None) -> int:
     if hourly is None:
         raise ConfigError(
             f"sagemaker: a budget needs the price of {options.instance_type}, and it is not known. "
-            "The table has us-east-1 alone; elsewhere AWS is asked, which takes the permission "
-            "pricing:GetProducts, and which a dry run does not do. Set max_hours instead."
+            "AWS is asked for it, which takes the permission pricing:GetProducts; the table, which "
+            "is all that a dry run has, is of us-east-1 alone. Set max_hours instead."
         )
     paid = options.budget / hourly * 3600
     if paid < _LEAST_SECONDS:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lensa.backends.sagemaker.bucket import Bucket
+from lensa.backends.sagemaker.copying import Copy, copy
 from lensa.backends.sagemaker.deleting import delete
 from lensa.backends.sagemaker.downloading import download
 from lensa.backends.sagemaker.listing import objects
@@ -16,7 +17,7 @@ from lensa.backends.sagemaker.patience import broken_off
 from lensa.backends.sagemaker.refusals import error_code, explained
 from lensa.backends.sagemaker.uploading import upload
 
-__all__ = ["Blob", "Object", "Progress", "Store"]
+__all__ = ["Blob", "Copy", "Object", "Progress", "Store"]
 
 _ATTEMPTS = 5
 
@@ -38,6 +39,14 @@ class Store:
         parts, the next `put` clears away. Raises StorageError if a file cannot be read.
         """
         return upload(self.bucket, blobs, on_progress)
+
+    def copy(self, copies: Iterable[Copy], *, on_progress: Progress | None = None) -> int:
+        """Copy objects within the bucket, in parallel, and return how many bytes those were.
+
+        What is there already with the same size is passed over. Nothing comes to this machine.
+        Raises ArtifactError for an object that is not there.
+        """
+        return copy(self.bucket, copies, on_progress)
 
     def write(self, key: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Write one object. False, and nothing written, if it was there and `if_absent` is set."""

@@ -51,20 +51,12 @@ def upload(bucket: Bucket, blobs: Iterable[Blob], on_progress: Progress | None) 
 def _send(
     bucket: Bucket, blobs: list[Blob], done: int, total: int, on_progress: Progress | None
 ) -> None:
-    from s3transfer.manager import TransferConfig, TransferManager
-
     # Threads put what happens here, and this thread tells it on: a Ctrl-C or an error of the
     # listener's ends the upload at once, and no listener is called by two threads.
     happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    config = TransferConfig(
-        multipart_threshold=MULTIPART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_request_concurrency=THREADS,
-        max_submission_concurrency=THREADS,
-    )
     # Leaving it by an exception cancels what is under way, and aborts uploads in parts.
-    with TransferManager(bucket.client(), config) as manager:
-        watch = _watcher(happened)
+    with transfers(bucket) as manager:
+        watch = watcher(happened)
         futures = [
             manager.upload(
                 BytesIO(blob.data) if isinstance(blob.data, bytes) else str(blob.data),
@@ -87,7 +79,21 @@ def _result(future: Any) -> None:
         raise StorageError(f"{error.filename} cannot be read ({error.strerror}).") from None
 
 
-def _watcher(happened: queue.SimpleQueue[int | None]) -> Any:
+def transfers(bucket: Bucket) -> Any:
+    """Return a manager of transfers in parts and in parallel, as a context manager."""
+    from s3transfer.manager import TransferConfig, TransferManager
+
+    config = TransferConfig(
+        multipart_threshold=MULTIPART_BYTES,
+        multipart_chunksize=PART_BYTES,
+        max_request_concurrency=THREADS,
+        max_submission_concurrency=THREADS,
+    )
+    return TransferManager(bucket.client(), config)
+
+
+def watcher(happened: queue.SimpleQueue[int | None]) -> Any:
+    """Return what puts the bytes of each step of a transfer into a queue, and None at its end."""
     from s3transfer.subscribers import BaseSubscriber
 
     class Watcher(BaseSubscriber):  # type: ignore[misc]

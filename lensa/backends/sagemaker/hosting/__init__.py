@@ -1,0 +1,1 @@
+"""Endpoints on SageMaker: deployed, asked, listed, and never forgotten."""

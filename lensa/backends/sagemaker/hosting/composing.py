@@ -1,0 +1,103 @@
+"""What becomes /opt/ml/model of an endpoint: our code, and the avatars that it begins with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lensa.backends.sagemaker import keys
+from lensa.backends.sagemaker.transfer import Blob, Copy
+from lensa.contract import MANIFEST, AvatarManifest
+from lensa.contract.gallery import FOLDER as GALLERY
+from lensa.contract.names import digest
+from lensa.errors import ConfigError
+
+CODE = "code"
+_LOOKED_AT = ("samples/", f"{GALLERY}/")  # images that the job drew
+
+
+@dataclass(frozen=True)
+class Served:
+    """The model folder of an endpoint, before it lies in the bucket."""
+
+    endpoint: str
+    code: Mapping[str, bytes | Path]  # path below code/ -> content
+    avatars: tuple[AvatarManifest, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """Its folder in the bucket. Another content has another one: it never changes."""
+        code = {name: _sha256(content) for name, content in self.code.items()}
+        told = [code, [avatar.model_dump(mode="json") for avatar in self.avatars]]
+        return keys.served(self.endpoint, digest(told)[:16])
+
+    @property
+    def blobs(self) -> list[Blob]:
+        return [Blob(f"{self.key}/{CODE}/{name}", content) for name, content in self.code.items()]
+
+    @property
+    def copies(self) -> list[Copy]:
+        """The avatars' files, which lie in the bucket already."""
+        return [copy for avatar in self.avatars for copy in copies_of(avatar, self.folder(avatar))]
+
+    def folder(self, avatar: AvatarManifest) -> str:
+        """Return the key of an avatar's folder: full weights, alone there, have none."""
+        return f"{self.key}/{avatar.avatar}" if avatar.config.method == "lora" else self.key
+
+
+def copies_of(avatar: AvatarManifest, target: str) -> list[Copy]:
+    """Return the copies of an avatar's files into a folder, without its manifest.
+
+    Of a LoRA the samples and the gallery stay behind: its server reads one file alone.
+    """
+    lora = avatar.config.method == "lora"
+    return [
+        Copy(f"{keys.model(avatar.avatar)}/{file.path}", f"{target}/{file.path}", file.size)
+        for file in avatar.files
+        if not (lora and file.path.startswith(_LOOKED_AT))
+    ]
+
+
+def manifest_blob(avatar: AvatarManifest, target: str) -> Blob:
+    """Return an avatar's manifest for a folder. It is written last: then the avatar is there."""
+    return Blob(f"{target}/{MANIFEST}", avatar.model_dump_json(indent=2).encode())
+
+
+def check_together(avatars: Sequence[AvatarManifest]) -> None:
+    """Raise ConfigError if one endpoint cannot hold these avatars."""
+    first, *others = avatars
+    for other in others:
+        for avatar in (first, other):
+            if avatar.config.method != "lora":
+                raise ConfigError(
+                    f"{avatar.avatar} has weights of its own instead of a LoRA, and gets an "
+                    "endpoint of its own: deploy it alone."
+                )
+        check_base(first, other)
+
+
+def check_base(first: AvatarManifest, other: AvatarManifest) -> None:
+    """Raise ConfigError unless both avatars are drawn with the same base model and VAE."""
+    ours, theirs = first.config.base.name, other.config.base.name
+    if (ours, first.base_revision) != (theirs, other.base_revision):
+        raise ConfigError(
+            f"{first.avatar} is on {ours} (revision {first.base_revision}) and {other.avatar} on "
+            f"{theirs} (revision {other.base_revision}), and one endpoint has one base: deploy "
+            "them apart."
+        )
+    if (first.config.vae, first.vae_revision) != (other.config.vae, other.vae_revision):
+        raise ConfigError(
+            f"{first.avatar} is drawn with {first.config.vae or 'the VAE of its base'} and "
+            f"{other.avatar} with {other.config.vae or 'that of its base'}, and one endpoint has "
+            "one: deploy them apart."
+        )
+
+
+def _sha256(content: bytes | Path) -> str:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""A deployed endpoint: asked as any server is, and with avatars added and removed as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+
+from lensa.backends.sagemaker.hosting import parts
+from lensa.backends.sagemaker.hosting.asking import SagemakerServer
+from lensa.backends.sagemaker.hosting.lease import Lease
+from lensa.backends.sagemaker.hosting.order import Site
+from lensa.backends.sagemaker.hosting.removing import remove
+from lensa.backends.sagemaker.hosting.request import AVATAR_TAG
+from lensa.backends.sagemaker.hosting.shelf import Shelf
+from lensa.backends.sagemaker.hosting.state import EndpointState
+from lensa.errors import EndpointError
+
+
+class DeployedServer(SagemakerServer):
+    """An endpoint of ours that is there. `contents`: what it serves. `find` returns the id of an
+    avatar by its id or its subject's name."""
+
+    def __init__(
+        self,
+        site: Site,
+        state: EndpointState,
+        contents: parts.Contents,
+        find: Callable[[str], str],
+        *,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
+        self._lease = Lease(site.account, state)
+        super().__init__(
+            site.account,
+            site.store,
+            state.name,
+            asynchronous=contents.asynchronous,
+            close=lambda: take_down(site, state.name),
+            used=self._lease.used,
+            poll_seconds=site.settings.poll_seconds,
+            ends=self._lease.end,
+            on_wait=on_wait,
+        )
+        self.contents, self._state = contents, state
+        self._shelf = Shelf(site.store, state.name, contents, find)
+
+    @cached_property
+    def avatar(self) -> str:
+        """The avatar that draws if a request names none."""
+        first = self._shelf.first()
+        default = self._state.tags.get(AVATAR_TAG, "")
+        if default in first:
+            return default
+        if not first:
+            raise EndpointError(
+                f"the endpoint {self.endpoint} holds no avatar (any more): deploy it again."
+            )
+        return first[0]
+
+    @property
+    def name(self) -> str:
+        return self.endpoint
+
+    @property
+    def shelf(self) -> Shelf:
+        return self._shelf
+
+    def end(self) -> datetime | None:
+        """Return when it is deleted; None: never by itself."""
+        return self._lease.end()
+
+
+def take_down(site: Site, endpoint: str) -> None:
+    """Remove an endpoint and all that belongs to it. Raises the first error if something stays."""
+    done = remove(site.account, site.store, endpoint, poll_seconds=site.settings.poll_seconds)
+    if done.failed:
+        first, *_ = done.failed
+        raise type(first)(
+            f"{first} Not all of {endpoint} was removed; try again with: lensa down {endpoint}"
+        )

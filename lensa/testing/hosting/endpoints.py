@@ -1,0 +1,156 @@
+"""SageMaker's operations on endpoints, as AWS answers them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lensa.testing.account import endpoint_quota, quota_exceeded
+from lensa.testing.answers import AwsError
+from lensa.testing.hosting.endpoint import TwinEndpoint
+from lensa.testing.hosting.keeper import Keeper
+from lensa.testing.hosting.resources import ENDPOINT, Resource, ResourceApi, listed, tags_in
+from lensa.testing.operations import Call
+from lensa.testing.sites import Site
+
+
+class EndpointApi:
+    """Every endpoint of one twin."""
+
+    def __init__(
+        self, site: Site, quotas: dict[str, float], models: ResourceApi, configs: ResourceApi
+    ) -> None:
+        self._site, self._quotas = site, quotas
+        self._models, self._configs = models, configs
+        self._keepers: dict[tuple[str, str], Keeper] = {}  # (region, name)
+        self._lock = threading.Lock()
+
+    def all(self) -> list[TwinEndpoint]:
+        with self._lock:
+            return [keeper.endpoint for keeper in self._keepers.values()]
+
+    def close(self) -> None:
+        with self._lock:
+            keepers, self._keepers = list(self._keepers.values()), {}
+        for keeper in keepers:
+            keeper.endpoint.closing = True
+        for keeper in keepers:
+            keeper.close()
+
+    # --- the API ---
+
+    def create(self, call: Call) -> dict[str, Any]:
+        name, region = call.parameters["EndpointName"], call.region
+        config = self._config(call.parameters["EndpointConfigName"], region)
+        with self._lock:
+            if (region, name) in self._keepers:
+                raise ENDPOINT.taken(name, region)
+            self._check_quota(config)
+            tags = tags_in(call.parameters)
+            endpoint = TwinEndpoint(name, region, config, tags, self._site.clock)
+            keeper = Keeper(endpoint, self._site, self._models.find, lambda: self._forget(endpoint))
+            self._keepers[region, name] = keeper
+        keeper.start()
+        return {"EndpointArn": endpoint.arn}
+
+    def update(self, call: Call) -> dict[str, Any]:
+        endpoint = self._settled(call)
+        if endpoint.status == "Failed":
+            raise _refused(f'Cannot update failed endpoint "{endpoint.arn}".')
+        config = self._config(call.parameters["EndpointConfigName"], call.region)
+        self._configs.find(endpoint.config.name, call.region)  # AWS needs the old one as well
+        with self._lock:
+            self._check_quota(config)
+        endpoint.pending = config
+        endpoint.enter("Updating")
+        endpoint.wake.set()
+        return {"EndpointArn": endpoint.arn}
+
+    def scale(self, call: Call) -> dict[str, Any]:
+        """UpdateEndpointWeightsAndCapacities: only the number of instances, one variant."""
+        endpoint = self._settled(call)
+        for asked in call.parameters["DesiredWeightsAndCapacities"]:
+            if asked["VariantName"] != endpoint.variant["VariantName"]:
+                raise _refused(f"Could not find variant {asked['VariantName']}.")
+            endpoint.desired = asked.get("DesiredInstanceCount", endpoint.desired)
+        endpoint.wake.set()
+        return {"EndpointArn": endpoint.arn}
+
+    def describe(self, call: Call) -> dict[str, Any]:
+        return self.find(call.parameters["EndpointName"], call.region).describe()
+
+    def list(self, call: Call) -> dict[str, Any]:
+        asked = call.parameters
+        here = [
+            one
+            for one in self.all()
+            if one.region == call.region
+            and asked.get("StatusEquals", one.status) == one.status
+            and asked.get("LastModifiedTimeAfter", float("-inf")) <= one.modified.timestamp()
+            and asked.get("LastModifiedTimeBefore", float("inf")) >= one.modified.timestamp()
+        ]
+        return listed(here, asked, "Endpoints", {"Status": lambda one: (one.status, one.name)})
+
+    def delete(self, call: Call) -> dict[str, Any]:
+        endpoint = self._settled(call)
+        endpoint.enter("Deleting")
+        endpoint.deleting = True
+        endpoint.wake.set()
+        return {}
+
+    def tags_of(self, arn: str) -> dict[str, str] | None:
+        """Return the tags of an endpoint, to be read or changed; None if there is no such one."""
+        return next((one.tags for one in self.all() if one.arn == arn), None)
+
+    # --- which endpoint ---
+
+    def find(self, name: str, region: str) -> TwinEndpoint:
+        """Return it, or raise AwsError."""
+        with self._lock:
+            keeper = self._keepers.get((region, name))
+        if keeper is None:
+            raise ENDPOINT.unknown(name, region)
+        return keeper.endpoint
+
+    def _settled(self, call: Call) -> TwinEndpoint:
+        """Return an endpoint that can be changed."""
+        endpoint = self.find(call.parameters["EndpointName"], call.region)
+        if endpoint.status in {"Creating", "Updating", "Deleting"}:
+            raise _refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        return endpoint
+
+    def _config(self, name: str, region: str) -> Resource:
+        config = self._configs.find(name, region)
+        self._models.find(config.request["ProductionVariants"][0]["ModelName"], region)
+        return config
+
+    def _check_quota(self, config: Resource) -> None:
+        variant = config.request["ProductionVariants"][0]
+        instance, asked = variant["InstanceType"], variant["InitialInstanceCount"]
+        used = sum(
+            count
+            for keeper in self._keepers.values()
+            for kind, count in _instances(keeper.endpoint)
+            if kind == instance
+        )
+        quota = endpoint_quota(instance)
+        limit = self._quotas.get(quota, 0.0)
+        if used + asked > limit:
+            raise quota_exceeded(quota, limit, used, asked)
+
+    def _forget(self, endpoint: TwinEndpoint) -> None:
+        with self._lock:
+            self._keepers.pop((endpoint.region, endpoint.name), None)
+
+
+def _instances(endpoint: TwinEndpoint) -> list[tuple[str, int]]:
+    """Return what an endpoint holds: (instance type, number), the pending ones as well."""
+    held = [(endpoint.variant["InstanceType"], endpoint.desired)]
+    if endpoint.pending is not None:
+        variant = endpoint.pending.request["ProductionVariants"][0]
+        held.append((variant["InstanceType"], variant["InitialInstanceCount"]))
+    return held
+
+
+def _refused(message: str) -> AwsError:
+    return AwsError("ValidationException", message)

@@ -1,0 +1,58 @@
+"""Everything of hosting in one twin, as the gateway knows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lensa.testing.hosting.checks import check_config, check_model
+from lensa.testing.hosting.endpoints import EndpointApi
+from lensa.testing.hosting.resources import ENDPOINT_CONFIG, MODEL, ResourceApi
+from lensa.testing.hosting.runtime import RuntimeApi
+from lensa.testing.sites import Site
+from lensa.testing.tags import TagsOf
+
+
+class Hosting:
+    """Models, endpoint configurations, endpoints and their runtime."""
+
+    def __init__(self, site: Site, quotas: dict[str, float]) -> None:
+        self.models = ResourceApi(
+            MODEL, site.clock, lambda call: check_model(call.parameters, site.s3)
+        )
+        self.configs = ResourceApi(
+            ENDPOINT_CONFIG,
+            site.clock,
+            lambda call: check_config(
+                call.parameters, lambda name: self.models.find(name, call.region)
+            ),
+        )
+        self.endpoints = EndpointApi(site, quotas, self.models, self.configs)
+        self.runtime = RuntimeApi(self.endpoints, site)
+
+    def close(self) -> None:
+        """End every container."""
+        self.endpoints.close()
+
+    def tags(self) -> list[TagsOf]:
+        return [self.models.tags_of, self.configs.tags_of, self.endpoints.tags_of]
+
+    def handlers(self) -> dict[tuple[str, str], Any]:
+        """Return (service, operation) -> what answers it."""
+        models, configs, endpoints = self.models, self.configs, self.endpoints
+        return {
+            ("sagemaker", "CreateModel"): models.create,
+            ("sagemaker", "DescribeModel"): models.describe,
+            ("sagemaker", "ListModels"): models.list,
+            ("sagemaker", "DeleteModel"): models.delete,
+            ("sagemaker", "CreateEndpointConfig"): configs.create,
+            ("sagemaker", "DescribeEndpointConfig"): configs.describe,
+            ("sagemaker", "ListEndpointConfigs"): configs.list,
+            ("sagemaker", "DeleteEndpointConfig"): configs.delete,
+            ("sagemaker", "CreateEndpoint"): endpoints.create,
+            ("sagemaker", "UpdateEndpoint"): endpoints.update,
+            ("sagemaker", "UpdateEndpointWeightsAndCapacities"): endpoints.scale,
+            ("sagemaker", "DescribeEndpoint"): endpoints.describe,
+            ("sagemaker", "ListEndpoints"): endpoints.list,
+            ("sagemaker", "DeleteEndpoint"): endpoints.delete,
+            ("sagemaker-runtime", "InvokeEndpoint"): self.runtime.invoke,
+        }

@@ -1,0 +1,57 @@
+"""Finished avatars in the twin's bucket, without a training job for each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lensa.avatar import Avatar
+from lensa.contract import AvatarManifest
+from lensa.testing import SagemakerTwin
+
+ADA, REX = "lensa-adaadaad-00000001", "lensa-rexrexre-00000002"
+
+
+def shelve(twin: SagemakerTwin, avatar: Avatar, id: str = ADA, **changes: Any) -> str:
+    """Put an avatar of this machine into the bucket, as the job `id` would have left it.
+
+    `changes` are fields of its manifest that are to differ. Returns the id.
+    """
+    manifest: AvatarManifest = avatar.manifest.model_copy(update={"avatar": id, **changes})
+    s3 = twin.client("s3")
+    for file in avatar.manifest.files:
+        s3.upload_file(
+            str(avatar.path / file.path),
+            twin.bucket,
+            f"lensa/avatars/{id}/output/model/{file.path}",
+        )
+    s3.put_object(
+        Bucket=twin.bucket,
+        Key=f"lensa/avatars/{id}/output/model/avatar.json",
+        Body=manifest.model_dump_json().encode(),
+    )
+    return id
+
+
+def left_of_endpoints(twin: SagemakerTwin) -> list[str]:
+    """Return everything in the account that belongs to an endpoint."""
+    sagemaker, s3 = twin.client("sagemaker"), twin.client("s3")
+    scaling = twin.client("application-autoscaling")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=twin.bucket)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    return [
+        *(one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]),
+        *(
+            one["EndpointConfigName"]
+            for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]
+        ),
+        *(one["ModelName"] for one in sagemaker.list_models()["Models"]),
+        *(one["Name"] for one in twin.client("scheduler").list_schedules()["Schedules"]),
+        *(
+            one["ResourceId"]
+            for one in scaling.describe_scalable_targets(ServiceNamespace="sagemaker")[
+                "ScalableTargets"
+            ]
+        ),
+        *(one["AlarmName"] for one in twin.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(key for key in keys if key.startswith(("lensa/endpoints/", "lensa/async/"))),
+    ]

@@ -1,0 +1,98 @@
+"""A batch on SageMaker, in the twin: bounded, started twice, left, and one of the jobs failing."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from cloud import settle
+from local.processes import eventually, finish, lensa
+from people import LEAST, write_people
+
+import lensa as public
+from lensa.testing import SagemakerTwin
+
+QUOTA = "ml.g5.2xlarge for training job usage"
+
+
+@pytest.fixture(autouse=True)
+def cloud(sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch) -> SagemakerTwin:
+    settle(sagemaker_twin, monkeypatch)
+    return sagemaker_twin
+
+
+def test_one_fails_the_other_waits_for_the_quota_and_the_same_call_starts_the_one_again(
+    cloud: SagemakerTwin, tmp_path: Path, isolated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_people(
+        tmp_path,
+        {"subject": "ada", "styles": "anime"},
+        {"subject": "bob", "styles": "anime"},
+    )
+    cloud.quotas[QUOTA] = 1
+    cloud.faults.fail_container(1, "the loss is not a number")
+    report = public.batch(path, tmp_path / "out", parallel=2, **LEAST)
+    (failed,) = report.failed
+    assert "the loss is not a number" in str(failed.error)
+    (done,) = [row for row in report.rows if row.status == "done"]
+    assert done.dollars is not None
+    assert (tmp_path / "out" / done.subject / "anime" / "000.webp").is_file()
+    said = capsys.readouterr().err
+    reason = f"starting the training job failed: the account's quota '{QUOTA}' is 1"
+    assert f": waiting  for its turn: {reason}" in said
+    assert "2 avatars, 2 at a time." in said
+    assert "10 photos would be uploaded" in said
+    assert len(cloud.jobs) == 2
+    assert not list(isolated.glob("avatars/*"))  # the galleries were brought, no weights
+
+    again = public.batch(path, tmp_path / "out", **LEAST)
+    assert again.ok
+    assert {row.job for row in again.rows} == {done.job, f"{failed.job}-2"}
+    assert len(cloud.jobs) == 3
+    assert "2 of 2 avatars" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_ctrl_c_leaves_the_jobs_running_and_started_twice_they_are_the_same(
+    cloud: SagemakerTwin, tmp_path: Path
+) -> None:
+    path = write_people(tmp_path, {"subject": "ada"}, {"subject": "bob"}, {"subject": "eve"})
+    options = [f"--set={name}={json.dumps(value)}" for name, value in LEAST.items()]
+    command = ["batch", path, "--out", tmp_path / "out", *options, "--parallel", "2", "--spot"]
+    code, _, err = finish(lensa(*command))
+    assert code == 2
+    assert "there is no terminal to ask on" in err
+    for _ in range(3):
+        cloud.faults.slow_start(3600)
+    for _ in range(2):
+        process = lensa(*command, "--yes")
+        assert eventually(lambda: len(cloud.jobs) == 2)
+        assert process.stderr is not None
+        running = 0
+        while running < 2:
+            running += ": running" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "These run on, and are paid for" in err
+        assert all(f": {name}" in err for name in cloud.jobs)
+    assert {job.status for job in cloud.jobs.values()} == {"InProgress"}
+    assert len(cloud.called("CreateTrainingJob")) == 2
+    assert all(job.request["EnableManagedSpotTraining"] for job in cloud.jobs.values())
+
+
+def test_a_dry_run_tells_time_and_price_of_every_row_and_starts_nothing(
+    cloud: SagemakerTwin, tmp_path: Path
+) -> None:
+    path = write_people(tmp_path, {"subject": "ada", "styles": "all"}, {"subject": "bob"})
+    code, lines, _ = finish(lensa("batch", path, "--dry-run", "--base", "micro", "--json"))
+    assert code == 0
+    rows = lines[-1]["rows"]
+    assert [(row["subject"], row["images"]) for row in rows] == [
+        ("ada", len(public.styles())),
+        ("bob", 0),
+    ]
+    assert rows[0]["dollars"] > rows[1]["dollars"] > 0
+    assert rows[0]["most_dollars"] == pytest.approx(4 * 1.515)
+    assert not cloud.jobs

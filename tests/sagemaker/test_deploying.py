@@ -1,0 +1,260 @@
+"""Deploying to SageMaker: its end is set first, an image proves it, what fails leaves nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cloud import settle
+from shelved import ADA, REX, left_of_endpoints, shelve
+
+from lensa.avatar import Avatar
+from lensa.client import Client
+from lensa.contract import BASES
+from lensa.contract.events import Event, NoticeEvent, PhaseEvent
+from lensa.endpoint import Endpoint
+from lensa.errors import AccountError, ConfigError, EndpointError, NotFoundError
+from lensa.testing import SagemakerTwin
+
+
+@pytest.fixture(name="twin")
+def twin_fixture(
+    sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch, micro_avatar: Avatar
+) -> SagemakerTwin:
+    """An account that has two avatars on one base."""
+    settle(sagemaker_twin, monkeypatch)
+    shelve(sagemaker_twin, micro_avatar, ADA)
+    shelve(sagemaker_twin, micro_avatar, REX)
+    return sagemaker_twin
+
+
+def deploy(*avatars: str, events: list[Event] | None = None, **options: Any) -> Endpoint:
+    on_event = (lambda event: None) if events is None else events.append
+    return Client().deploy(*(avatars or (ADA,)), on_event=on_event, **options)
+
+
+def quickly(*avatars: str, **options: Any) -> Endpoint:
+    """Deploy without the image that proves it, which takes a model in memory."""
+    return deploy(*avatars, wait=False, **options)
+
+
+def end_of(twin: SagemakerTwin, endpoint: str) -> datetime:
+    schedule = twin.client("scheduler").get_schedule(Name=endpoint)
+    return datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)").replace(
+        tzinfo=UTC
+    )
+
+
+def test_an_endpoint_draws_takes_another_avatar_in_and_goes_with_its_block(
+    twin: SagemakerTwin,
+) -> None:
+    events: list[Event] = []
+    with deploy(events=events) as endpoint:
+        name = str(endpoint.name)
+        assert [one.operation for one in twin.calls if one.operation.startswith("Create")][-4:] == [
+            "CreateSchedule",
+            "CreateModel",
+            "CreateEndpointConfig",
+            "CreateEndpoint",
+        ]
+        phases = [event.phase for event in events if isinstance(event, PhaseEvent)]
+        assert phases[0] == "creating" and "loading" in phases
+        assert "$1.41 an hour" in str(events[0]) or "$1.408 an hour" in str(events[0])
+
+        gallery = endpoint.generate("as an astronaut", count=2, seed=5, steps=1, expand=True)
+        assert gallery.pictures()[0].size == (32, 32)
+
+        # Another one, with nothing deployed anew; and from another machine.
+        endpoint.add(REX)
+        again = Client().endpoint(name)
+        assert again.avatars == [ADA, REX] and again.avatar == ADA
+        [image] = again.generate("as an astronaut", avatar=REX, seed=5, steps=1)
+        assert image.data == gallery[0].data or image.prompt  # the same weights under another id
+        assert len(twin.called("CreateEndpoint")) == 1
+
+        # A generation asked of the avatar itself finds the endpoint, and leaves it running.
+        assert len(Client().avatar(REX).generate("on the moon", steps=1)) == 1
+        assert endpoint.alive()
+
+        endpoint.remove(REX)
+        with pytest.raises(ConfigError, match="was deployed with"):
+            endpoint.remove(ADA)
+    assert left_of_endpoints(twin) == []
+    endpoint.close()  # again does nothing
+
+
+def test_the_end_is_set_before_the_endpoint_and_is_exact(twin: SagemakerTwin) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    endpoint = quickly(keep="3d")
+    [request] = twin.called("CreateSchedule")
+    assert before + timedelta(days=3) <= end_of(twin, str(endpoint.name))
+    assert end_of(twin, str(endpoint.name)) <= datetime.now(UTC) + timedelta(days=3)
+    assert endpoint.end == end_of(twin, str(endpoint.name))
+    assert json.loads(request["Target"]["Input"]) == {"EndpointName": endpoint.name}
+    assert request["Target"]["RoleArn"] == twin.role
+
+
+def test_for_ever_is_typed_out_and_has_no_end(twin: SagemakerTwin) -> None:
+    events: list[Event] = []
+    endpoint = quickly(keep="forever", events=events)
+    assert endpoint.end is None and not twin.called("CreateSchedule")
+    assert "it costs until it is taken down" in str(events[0])
+
+
+def test_asked_for_twice_it_is_the_same_endpoint_and_never_ends_sooner(
+    twin: SagemakerTwin,
+) -> None:
+    first = quickly(keep="3d")
+    twin.endpoints[str(first.name)].wait()
+    events: list[Event] = []
+    end = end_of(twin, str(first.name))
+    second = quickly(events=events)
+    assert second.name == first.name and len(twin.called("CreateEndpoint")) == 1
+    assert second.end == end
+    assert quickly(keep="9d").end == end_of(twin, str(first.name)) > end
+    assert any(
+        "runs already" in event.message for event in events if isinstance(event, NoticeEvent)
+    )
+    assert quickly(instance_type="ml.g5.2xlarge").name != first.name
+
+
+def test_what_never_gets_healthy_is_told_with_its_log_and_leaves_nothing(
+    twin: SagemakerTwin,
+) -> None:
+    twin.faults.fail_endpoint(log="ImportError: no module named torch")
+    with pytest.raises(EndpointError) as raised:
+        deploy()
+    told = str(raised.value)
+    assert "did not pass the ping health check" in told
+    assert "ImportError: no module named torch" in told
+    assert "/aws/sagemaker/Endpoints/lensa-adaadaad-" in told
+    assert left_of_endpoints(twin) == []
+
+
+@pytest.mark.slow
+def test_what_is_in_service_and_cannot_draw_is_taken_down_too(
+    twin: SagemakerTwin, micro_avatar: Avatar
+) -> None:
+    broken = shelve(twin, micro_avatar, "lensa-brokenbr-00000003")
+    weights = next(file.path for file in micro_avatar.manifest.files if "safetensors" in file.path)
+    size = next(file.size for file in micro_avatar.manifest.files if file.path == weights)
+    key = f"lensa/avatars/{broken}/output/model/{weights}"
+    twin.client("s3").put_object(Bucket=twin.bucket, Key=key, Body=bytes(size))
+    with pytest.raises(EndpointError, match=r"it does not draw.* was altered") as raised:
+        deploy(broken)
+    assert "/aws/sagemaker/Endpoints/" in str(raised.value)
+    assert left_of_endpoints(twin) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ("CreateSchedule", "must allow AWS EventBridge Scheduler"),
+        ("CreateEndpoint", "quota"),
+    ],
+)
+def test_what_aws_refuses_leaves_nothing(twin: SagemakerTwin, operation: str, words: str) -> None:
+    if operation == "CreateEndpoint":
+        twin.quotas["ml.g5.xlarge for endpoint usage"] = 0
+    else:
+        said = "The execution role you provide must allow AWS EventBridge Scheduler to assume it."
+        twin.faults.fail(operation, "ValidationException", said)
+    with pytest.raises(AccountError) as raised:
+        deploy()
+    assert words in str(raised.value)
+    assert left_of_endpoints(twin) == []
+
+
+def test_an_interrupted_deployment_is_taken_down(twin: SagemakerTwin) -> None:
+    twin.faults.slow_endpoint(3600)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, PhaseEvent) and event.phase == "creating":
+            twin.clock.advance(3600)  # it can be deleted when it has arrived
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Client().deploy(ADA, on_event=interrupt)
+    assert left_of_endpoints(twin) == []
+
+
+@pytest.mark.slow
+def test_a_name_of_ones_own_is_updated_and_what_it_was_made_of_goes(twin: SagemakerTwin) -> None:
+    first = quickly(name="lensa-team")
+    running = twin.endpoints["lensa-team"].wait()
+    before = running.config.name
+    deploy(ADA, REX, name="lensa-team")
+    assert first.alive() and running.config.name != before
+    assert len(twin.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+    assert len(twin.client("sagemaker").list_models()["Models"]) == 1
+    again = Client().endpoint("lensa-team")
+    assert again.avatars == [ADA, REX]
+    again.close()
+    assert left_of_endpoints(twin) == []
+
+
+def test_an_update_that_fails_leaves_what_served_before(twin: SagemakerTwin) -> None:
+    quickly(name="lensa-team")
+    before = twin.endpoints["lensa-team"].wait().config.name
+    twin.faults.fail_endpoint(log="out of luck")
+    with pytest.raises(EndpointError, match="It goes on serving what it did") as raised:
+        deploy(ADA, REX, name="lensa-team")
+    assert "out of luck" in str(raised.value)
+    assert twin.endpoints["lensa-team"].config.name == before
+    assert len(twin.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+
+
+def test_what_somebody_else_made_is_never_touched(twin: SagemakerTwin) -> None:
+    quickly(name="lensa-team")
+    theirs = twin.endpoints["lensa-team"].wait()
+    theirs.tags.clear()
+    with pytest.raises(AccountError, match="that lensa did not make"):
+        quickly(name="lensa-team")
+    with pytest.raises(NotFoundError):
+        Client().endpoint("lensa-team")
+    assert Client().running() == []
+
+
+@pytest.mark.slow  # its packages travel with it
+def test_an_isolated_endpoint_has_a_fixed_set(twin: SagemakerTwin) -> None:
+    events: list[Event] = []
+    endpoint = quickly(network_isolation=True, events=events)
+    assert "none can be added" in str(events[0])
+    with pytest.raises(ConfigError, match="has a fixed set of avatars"):
+        endpoint.add(REX)
+
+
+def test_what_does_not_go_together_is_refused_before_anything_is_made(
+    twin: SagemakerTwin, micro_avatar: Avatar
+) -> None:
+    config = micro_avatar.manifest.config
+    full = shelve(
+        twin,
+        micro_avatar,
+        "lensa-fullfull-00000004",
+        config=config.model_copy(update={"method": "full"}),
+    )
+    other = shelve(twin, micro_avatar, "lensa-otherbas-00000005", base_revision="another")
+    hub = shelve(
+        twin,
+        micro_avatar,
+        "lensa-hubhubhu-00000006",
+        config=config.model_copy(update={"base": BASES["sd15"]}),
+    )
+    for avatars, options, words in [
+        ((ADA, full), {}, "has weights of its own"),
+        ((ADA, other), {}, "one endpoint has one base"),
+        ((hub,), {"network_isolation": True}, "lensa mirror stable-diffusion-v1-5/"),
+        ((ADA,), {"port": 8080}, "port is an option of backend='local'"),
+        ((ADA,), {"kep": "2h"}, "Did you mean 'keep'?"),
+    ]:
+        with pytest.raises(ConfigError) as raised:
+            deploy(*avatars, **options)
+        assert words in str(raised.value)
+    with pytest.raises(NotFoundError, match="lensa deploy"):
+        Client().avatar(ADA).generate("x")
+    assert left_of_endpoints(twin) == []
+    with pytest.raises(ConfigError, match="keep is an option of backend='sagemaker'"):
+        micro_avatar.deploy(keep="2h")

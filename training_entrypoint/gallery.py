@@ -1,0 +1,110 @@
+"""The gallery: images that the job draws with the finished avatar, so that they need no endpoint.
+
+They come last and are worth less than the avatar: what cannot be drawn, or not in time, is said
+and left out. Each lies in the checkpoint folder as soon as it is drawn, under a name made of its
+request and of the weights: a job that is interrupted goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from inference_entrypoint.avatars import Avatar
+from inference_entrypoint.encode import encode, parameters
+from lensa.contract import GenerationRequest
+from lensa.contract.names import digest
+from lensa.errors import LensaError
+from training_entrypoint.deadline import Deadline
+from training_entrypoint.report import Report
+from training_entrypoint.stopping import StopRequest
+
+
+def draw_gallery(
+    avatar: Avatar,
+    folder: Path,
+    kept: Path,
+    report: Report,
+    stop: StopRequest,
+    deadline: Deadline,
+) -> None:
+    """Draw what `config.gallery` asks for into `gallery/NAME/` below the avatar's `folder`.
+
+    `kept` is where images lie that are drawn already. Raises Stopped as soon as a stop is
+    requested.
+    """
+    items = avatar.manifest.config.gallery
+    if not items:
+        return
+    total, done, in_time = sum(item.count for item in items), 0, True
+    failed: dict[str, list[str]] = {}  # why -> names
+    drawer = _Drawer(avatar, kept, stop, deadline)
+    report.stage("gallery", f"{total} images")
+    report.start_counting(0)
+    for item in items:
+        for index in range(item.count if in_time else 0):
+            try:
+                file = drawer.file(item.request(index))
+            except (LensaError, RuntimeError, MemoryError) as error:
+                failed.setdefault(str(error), []).append(item.name)
+                break
+            in_time = file is not None
+            if file is None:
+                break
+            target = folder / item.path(index)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+            done += 1
+            report.progress(done, total, stage="gallery")
+    for warning in drawer.warnings:
+        report.notice(f"gallery: {warning}")
+    for why, names in failed.items():
+        report.notice(f"of the gallery {', '.join(names)} cannot be drawn: {why}")
+    if not in_time:
+        report.notice(
+            f"the time that the job may take is nearly over: {done} of {total} images of the "
+            "gallery are drawn. lensa generate draws the others."
+        )
+
+
+class _Drawer:
+    """Draws what is not drawn yet, while there is time."""
+
+    def __init__(self, avatar: Avatar, kept: Path, stop: StopRequest, deadline: Deadline) -> None:
+        self.avatar, self.kept, self.stop, self.deadline = avatar, kept, stop, deadline
+        self.warnings: dict[str, None] = {}  # each once
+        records = avatar.manifest.files
+        self._weights = [one.sha256 for one in records if one.path.endswith(".safetensors")]
+        self._longest = 0.0
+
+    def file(self, request: GenerationRequest) -> Path | None:
+        """Return the file of an image, or None if there is no time left for it."""
+        made_of = [self._weights, request.model_dump(mode="json")]
+        file = self.kept / f"{digest(made_of)[:32]}.{request.format}"
+        self.stop.check()
+        if _whole(file):
+            return file
+        if not self.deadline.leaves(2 * self._longest):  # twice: the next may take longer
+            return None
+        began = time.monotonic()
+        result = self.avatar.generate(request, on_step=self.stop.check)
+        text = parameters(result, 0, avatar=self.avatar.name, model=self.avatar.base.ref.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_bytes(encode(result.images[0], request.format, text))
+        partial.rename(file)  # a file that is there is whole
+        self._longest = max(self._longest, time.monotonic() - began)
+        self.warnings |= dict.fromkeys(result.warnings)
+        return file
+
+
+def _whole(file: Path) -> bool:
+    try:
+        with Image.open(file) as image:
+            image.load()
+    except (OSError, SyntaxError):  # none, or damaged: it is drawn again
+        return False
+    return True
