@@ -167,6 +167,7 @@ class Client:
             **fields,
         )
         plan = consented(backend, plan, confirm, on_event)
+        backend.preflight(plan.config)
         owner = backend.subject(name)
         plan = plan.of(owner)
         with backend.claim(owner), ExitStack() as showing:

@@ -232,7 +232,14 @@ class Backend(Protocol):
         stay on this machine."""
 
     def check(self, config: TrainingConfig) -> None:
-        """Raise UserError for what can be known to fail before anything is started."""
+        """Raise UserError for what can be known to fail before anything is started, asking nobody
+        else."""
+
+    def preflight(self, config: TrainingConfig) -> None:
+        """Ask for all that a training needs where it will run, before anything is sent there.
+
+        Raises one error that lists everything that is missing.
+        """
 
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         """Start a training and return its name, or that of the same one if it is there already.

@@ -26,6 +26,8 @@ Settings = Annotated[
     typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated."),
 ]
 
+_WIDE = 400  # columns, where there is no terminal
+
 
 def told(command: Callable[P, None]) -> Callable[P, None]:
     """Turn a LensaError into one message on stderr and an exit code."""
@@ -73,7 +75,13 @@ def table(headers: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    sheet = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    sheet = Table(box=None, pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        # What is copied from a table has to be whole: a name is never cut, nothing is left out.
+        sheet.add_column(header, no_wrap=number == 0, overflow="fold")
     for row in rows:
         sheet.add_row(*row)
-    Console(soft_wrap=True).print(sheet)
+    if sys.stdout.isatty():
+        Console().print(sheet)
+    else:
+        Console(width=_WIDE).print(sheet)  # a line a row, for whoever reads it

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aws_image.serving_image import ServingImage, lay_out
 from making import config, difference, make_avatar, write_manifest
 from many import LORA, id_of
 from on_the_shelf import (
@@ -237,3 +238,24 @@ def test_fifty_avatars_in_random_order_from_eight_threads_and_none_is_mixed_up(
         assert unknown.json()["error"]["type"] == "NotFoundError"
     pairs = [(one, other) for one in range(50) for other in range(one)]
     assert min(difference(expected[one], expected[other]) for one, other in pairs) > 10
+
+
+@pytest.mark.slow
+def test_awss_image_draws_them_too(
+    sagemaker_twin: SagemakerTwin, made: dict[int, Path], tmp_path: Path
+) -> None:
+    lay_out(tmp_path / "model")
+    shutil.copytree(made[1], tmp_path / "model" / id_of(1))
+    put(sagemaker_twin, made[2], id_of(2))
+    with ServingImage(tmp_path, **{AVATARS: address(sagemaker_twin)}) as image:
+        image.listening()
+        drawn = {}
+        for name in (None, id_of(1), id_of(2), id_of(3)):
+            ask = {"prompt": "x", "steps": 2, "seed": 5, "avatar": name}
+            drawn[name] = image.client.post("/invocations", json=ask)
+        assert [answer.status_code for answer in drawn.values()] == [200, 200, 200, 400]
+        pictures = [drawn[name].json()["images"][0]["data"] for name in (None, id_of(1), id_of(2))]
+        assert pictures[0] == pictures[1] != pictures[2]
+        assert drawn[id_of(3)].json()["error"]["type"] == "NotFoundError"
+        take_away(sagemaker_twin, id_of(2))  # noticed within half a minute; until then as it was
+        assert image.client.post("/invocations", json=ask | {"avatar": id_of(2)}).status_code == 200

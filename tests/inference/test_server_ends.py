@@ -23,10 +23,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_port_that_is_taken(folder: Path) -> None:
+@pytest.mark.parametrize("way", ["as an option", "as SageMaker does"])
+def test_a_port_that_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        with Server(folder, "--port", port) as server:
+        options = ["--port", port]
+        if way == "as SageMaker does":
+            monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", port)
+            options = ["serve"]
+        with Server(folder, *options) as server:
             event = server.event()
             code, log = server.finish()
     assert code == 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cloud import keys_in, settle, train
+from conftest import write_photos
 
 from lensa.backends.findings import Check, Finding, require
 from lensa.backends.sagemaker import keys, preflight
@@ -22,9 +23,14 @@ from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.preflight.base_model import check_base
 from lensa.backends.sagemaker.preflight.container import check_image
-from lensa.backends.sagemaker.preflight.needs import Need, of_training
+from lensa.backends.sagemaker.preflight.needs import Need, of_hosting, of_training
 from lensa.backends.sagemaker.preflight.network import check_network
-from lensa.backends.sagemaker.preflight.roles import trusted_services
+from lensa.backends.sagemaker.preflight.quotas import check_quota
+from lensa.backends.sagemaker.preflight.roles import (
+    check_role,
+    check_scheduler_role,
+    trusted_services,
+)
 from lensa.bases import resolve_base
 from lensa.contract import BASES, BaseModelRef
 from lensa.contract.weights import REVISION_FILE
@@ -59,15 +65,26 @@ def found(
     return {one.name: one for one in findings}
 
 
-def only(check: Callable[[Account, Need], Check], options: SagemakerOptions) -> Finding:
-    """Return what one check alone finds for a training."""
-    return check(Account(), of_training(load_settings(), options)).run()
+def need(options: SagemakerOptions | DeployOptions | None = None, **settings: Any) -> Need:
+    known = load_settings(**settings)
+    if isinstance(options, DeployOptions):
+        return of_hosting(known, options)
+    return of_training(known, options or SagemakerOptions())
+
+
+def only(check: Callable[[Account, Need], Check], *options: Any, **settings: Any) -> Finding:
+    """Return what one check alone finds."""
+    return check(Account(), need(*options, **settings)).run()
+
+
+def quota(options: SagemakerOptions | DeployOptions | None = None) -> Finding:
+    home = load_settings().home_path
+    return check_quota(Account(), home, need(options), in_use=False).run()
 
 
 def base_model(base: BaseModelRef, options: SagemakerOptions | None = None) -> Finding:
-    settings = load_settings()
-    need = of_training(settings, options or SagemakerOptions(), base)
-    return check_base(Bucket(Account(), str(settings.bucket)), need, base).run()
+    bucket = Bucket(Account(), str(load_settings().bucket))
+    return check_base(bucket, need(options), base).run()
 
 
 def failures(findings: dict[str, Finding]) -> list[str]:
@@ -119,6 +136,15 @@ def test_what_fails_alone_is_an_error_of_its_own_kind(cloud: SagemakerTwin) -> N
     alone = Finding("base model", "failed", "there is none.", "Name another.", BaseModelError)
     with pytest.raises(BaseModelError, match=r"^there is none.\nName another.$"):
         require([Finding("role", "unknown", "?"), alone])
+
+
+def test_a_training_asks_for_its_base_model_as_well(cloud: SagemakerTwin, tmp_path: Path) -> None:
+    cloud.quotas[f"{GPU} for training job usage"] = 0
+    photos = write_photos(tmp_path / "large", side=512)
+    with pytest.raises(AccountError) as raised:
+        train(photos, base="somebody/model", network_isolation=True, anyway=True)
+    assert "- quota: " in str(raised.value)
+    assert "lensa mirror somebody/model" in str(raised.value)
 
 
 # --- who we are ---
@@ -197,7 +223,7 @@ def make_role(cloud: SagemakerTwin, name: str, *services: str) -> str:
 def test_a_role_without_sagemakers_trust_is_refused_with_the_statement_it_lacks(
     cloud: SagemakerTwin,
 ) -> None:
-    finding = found(role=make_role(cloud, "worker", "ec2.amazonaws.com"))["role"]
+    finding = only(check_role, role=make_role(cloud, "worker", "ec2.amazonaws.com"))
     assert finding.status == "failed"
     assert "worker may not be assumed by sagemaker.amazonaws.com" in finding.words
     assert "ec2.amazonaws.com" in finding.words
@@ -207,7 +233,7 @@ def test_a_role_without_sagemakers_trust_is_refused_with_the_statement_it_lacks(
 
 
 def test_a_role_of_another_account_is_refused(cloud: SagemakerTwin) -> None:
-    finding = found(role="arn:aws:iam::210987654321:role/theirs")["role"]
+    finding = only(check_role, role="arn:aws:iam::210987654321:role/theirs")
     assert finding.status == "failed" and "account 210987654321" in finding.words
 
 
@@ -228,13 +254,15 @@ def test_a_trust_policy_is_read_as_iam_writes_it(
 
 
 def test_an_endpoint_needs_a_role_that_the_scheduler_may_assume(cloud: SagemakerTwin) -> None:
-    only = make_role(cloud, "only-sagemaker", "sagemaker.amazonaws.com")
-    finding = found(DeployOptions(), role=only)["scheduler role"]
+    one = make_role(cloud, "only-sagemaker", "sagemaker.amazonaws.com")
+    finding = only(check_scheduler_role, DeployOptions(), role=one)
     assert finding.status == "failed"
     assert "scheduler.amazonaws.com" in finding.words and "lensa setup" in finding.mend
-    assert "scheduler role" not in found(DeployOptions(keep="forever"), role=only)
+    assert "scheduler role" not in found(DeployOptions(keep="forever"), role=one)
     both = make_role(cloud, "both", "sagemaker.amazonaws.com", "scheduler.amazonaws.com")
-    assert not failures(found(DeployOptions(), role=both))
+    assert only(check_scheduler_role, DeployOptions(), role=both).status == "ok"
+    own = {"role": one, "scheduler_role": make_role(cloud, "clock", "scheduler.amazonaws.com")}
+    assert only(check_scheduler_role, DeployOptions(), **own).status == "ok"
 
 
 def test_what_ails_a_role_with_two_uses_is_said_once(cloud: SagemakerTwin) -> None:
@@ -249,28 +277,25 @@ def test_what_ails_a_role_with_two_uses_is_said_once(cloud: SagemakerTwin) -> No
 def test_each_use_of_a_machine_has_a_quota_of_its_own(cloud: SagemakerTwin) -> None:
     cloud.quotas[f"{GPU} for spot training job usage"] = 0
     cloud.quotas["ml.g5.xlarge for endpoint usage"] = 0
-    assert not failures(found())
-    assert failures(found(SagemakerOptions(spot=True))) == ["quota"]
-    finding = found(DeployOptions(), role=make_role(cloud, "both", *TWO))["quota"]
+    assert quota().status == "ok"
+    assert quota(SagemakerOptions(spot=True)).status == "failed"
+    finding = quota(DeployOptions())
     assert "'ml.g5.xlarge for endpoint usage' is 0 (new accounts often have 0)" in finding.words
     assert "Ask for more: https://us-east-1.console.aws.amazon.com/servicequotas" in finding.mend
 
 
-TWO = ("sagemaker.amazonaws.com", "scheduler.amazonaws.com")
-
-
 def test_an_endpoint_that_may_grow_needs_room_to(cloud: SagemakerTwin) -> None:
-    finding = found(DeployOptions(asynchronous=True, max_instances=9))["quota"]
+    finding = quota(DeployOptions(asynchronous=True, max_instances=9))
     assert finding.status == "failed"
     assert "is 4, and 9 are asked for" in finding.words and "--desired-value 9" in finding.mend
 
 
 def test_a_code_that_was_found_once_is_not_looked_for_again(cloud: SagemakerTwin) -> None:
-    found()
+    assert quota().status == "ok"
     assert cloud.called("ListServiceQuotas") and not cloud.called("GetServiceQuota")
     pages = len(cloud.called("ListServiceQuotas"))
     cloud.quotas[f"{GPU} for training job usage"] = 0
-    assert failures(found()) == ["quota"]
+    assert quota().status == "failed"
     assert len(cloud.called("ListServiceQuotas")) == pages
 
 
@@ -278,11 +303,11 @@ def test_a_code_that_is_another_quotas_is_looked_for_again(
     cloud: SagemakerTwin, isolated: Path
 ) -> None:
     (isolated / "quota-codes.json").write_text(f'{{"{GPU} for training job usage": "L-00000000"}}')
-    assert "usage: 4" in found()["quota"].words
+    assert "usage: 4" in quota().words
 
 
 def test_an_instance_type_without_a_quota_is_unknown(cloud: SagemakerTwin) -> None:
-    assert found(SagemakerOptions(instance_type="ml.g99.huge"))["quota"].status == "unknown"
+    assert quota(SagemakerOptions(instance_type="ml.g99.huge")).status == "unknown"
 
 
 # --- images ---
@@ -411,9 +436,11 @@ def test_subnets_have_to_lead_to_s3(cloud: SagemakerTwin) -> None:
     main = table["RouteTableId"]
     ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
 
+    account = Account()
+
     def finding(*subnets: str) -> Finding:
         options = SagemakerOptions(subnets=subnets, security_groups=("sg-1",))
-        return only(check_network, options)
+        return check_network(account, need(options)).run()
 
     shut = finding(subnet)
     assert shut.status == "failed" and "internet gateway is of no use" in shut.words

@@ -86,6 +86,9 @@ class LocalBackend:
     def check(self, config: TrainingConfig) -> None:
         require_ml_stack(config.base)
 
+    def preflight(self, config: TrainingConfig) -> None:
+        """Do nothing: `check` has seen all there is."""
+
     def start(self, plan: TrainingPlan, on_event: Callable[[Event], None] | None = None) -> str:
         config, run = plan.config, Run(self.home, plan.name)
         lock = training_lock(self.home, config.subject_id)

@@ -79,8 +79,11 @@ class Account:
 
     def hasty_client(self, service: str, region: str) -> Any:
         """Return a client for questions whose answer is not worth waiting for."""
+        key = f"{service} in {region}, hasty"
         with self._lock, explained(f"making an AWS client for {service}"):
-            return self._make_client(service, region, seconds=5, attempts=2)
+            if key not in self._clients:
+                self._clients[key] = self._make_client(service, region, seconds=5, attempts=2)
+            return self._clients[key]
 
     def runtime_client(self) -> Any:
         """Return the client that asks endpoints, one for all threads.

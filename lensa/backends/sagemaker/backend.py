@@ -89,8 +89,6 @@ class SagemakerBackend:
         return instances.recipe(self.options.instance_type)
 
     def subject(self, name: str) -> Subject:
-        found = preflight.before_training(self.account, self.bucket, self._settings, self.options)
-        preflight.require(found)  # the first question to AWS: an account, a role, a quota, ...?
         self._ready_bucket()
         return subjects.subject_of(self.home, self.store, name)
 
@@ -112,6 +110,11 @@ class SagemakerBackend:
                 f"training: precision 'fp16' needs a GPU, and {self.options.instance_type} has "
                 "none: use 'auto'."
             )
+
+    def preflight(self, config: TrainingConfig) -> None:
+        known, options = self._settings, self.options
+        found = preflight.before_training(self.account, self.bucket, known, options, config.base)
+        preflight.require(found)
 
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:
         place = self._place()
