@@ -69,25 +69,16 @@ def shelve(twin: SagemakerTwin, avatar: Avatar, id: str = ADA, **changes: Any) -
 
 
 def left_of_endpoints(twin: SagemakerTwin) -> list[str]:
-    """Return everything in the account that belongs to an endpoint."""
-    sagemaker, s3 = twin.client("sagemaker"), twin.client("s3")
-    scaling = twin.client("application-autoscaling")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=twin.bucket)
+    """Return everything in the account that belongs to an endpoint, its files included."""
+    pages = twin.client("s3").get_paginator("list_objects_v2").paginate(Bucket=twin.bucket)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     return [
-        *(one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]),
-        *(
-            one["EndpointConfigName"]
-            for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]
-        ),
-        *(one["ModelName"] for one in sagemaker.list_models()["Models"]),
-        *(one["Name"] for one in twin.client("scheduler").list_schedules()["Schedules"]),
-        *(
-            one["ResourceId"]
-            for one in scaling.describe_scalable_targets(ServiceNamespace="sagemaker")[
-                "ScalableTargets"
-            ]
-        ),
-        *(one["AlarmName"] for one in twin.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(name for names in twin.resources().values() for name in names),
         *(key for key in keys if key.startswith(("lensa/endpoints/", "lensa/async/"))),
     ]
+
+
+def gone(twin: SagemakerTwin, name: str) -> None:
+    """Return when an endpoint that is on its way out is gone."""
+    if (endpoint := twin.endpoints.get(name)) is not None:
+        assert endpoint.gone.wait(30), endpoint

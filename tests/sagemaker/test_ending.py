@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from shelved import (
     ADA,
     end_of,
+    gone,
     left_of_endpoints,
     quickly,
     twin_fixture,  # noqa: F401
@@ -30,12 +35,30 @@ def running(twin: SagemakerTwin, **options: object) -> str:
     return name
 
 
-def end_by_hand(twin: SagemakerTwin, name: str) -> None:
-    """Do what its schedule does at its end, and no more."""
-    twin.client("sagemaker").delete_endpoint(EndpointName=name)
-    twin.client("scheduler").delete_schedule(Name=name)
-    while name in twin.endpoints:
-        twin.endpoints[name].gone.wait(10)
+def let_it_end(twin: SagemakerTwin, name: str) -> None:
+    """Let the hour come that its end is set for."""
+    endpoint = twin.endpoints[name]
+    twin.clock.advance((end_of(twin, name) - twin.clock.now()).total_seconds() + 1)
+    assert endpoint.gone.wait(30), twin.firings
+
+
+def test_a_client_that_was_killed_leaves_an_endpoint_that_ends_at_its_hour(
+    twin: SagemakerTwin,
+) -> None:
+    killed = (
+        "import lensa, os; lensa.deploy(os.environ['ADA'], wait=False); os.kill(os.getpid(), 9)"
+    )
+    client = subprocess.run(
+        [sys.executable, "-c", killed], env={**os.environ, "ADA": ADA}, capture_output=True
+    )
+    assert client.returncode == -signal.SIGKILL, client.stderr
+    [endpoint] = twin.endpoints.values()
+    endpoint.wait()
+    twin.clock.advance(2 * 3600 - 300)
+    assert not twin.firings and endpoint.status == "InService"
+    twin.clock.advance(301)
+    assert endpoint.gone.wait(30)
+    assert twin.endpoints == {} and twin.resources()["schedules"] == []
 
 
 def test_use_moves_an_end_that_is_near_and_leaves_one_that_is_far(twin: SagemakerTwin) -> None:
@@ -69,7 +92,7 @@ def test_use_moves_nothing_unless_it_was_asked_to(twin: SagemakerTwin) -> None:
 
 def test_what_an_ended_endpoint_has_left_is_swept(twin: SagemakerTwin) -> None:
     name = running(twin)
-    end_by_hand(twin, name)
+    let_it_end(twin, name)
     assert left_of_endpoints(twin)
     [down] = Client().down(expired=True)
     assert down.name == name and not down.failed
@@ -80,8 +103,7 @@ def test_what_an_ended_endpoint_has_left_is_swept(twin: SagemakerTwin) -> None:
 def test_a_deployment_that_is_under_way_elsewhere_is_not_swept(twin: SagemakerTwin) -> None:
     name = running(twin, keep="2h")
     twin.client("sagemaker").delete_endpoint(EndpointName=name)
-    while name in twin.endpoints:
-        twin.endpoints[name].gone.wait(10)
+    gone(twin, name)
     assert Client().down(expired=True) == []  # its end lies ahead: somebody may be making it
     assert left_of_endpoints(twin)
 
@@ -91,8 +113,8 @@ def test_the_next_of_that_name_begins_with_nothing_of_the_last_one(twin: Sagemak
     twin.client("s3").put_object(
         Bucket=twin.bucket, Key=f"lensa/endpoints/{name}/avatars/{ADA}/avatar.json", Body=b"{}"
     )
-    end_by_hand(twin, name)
-    again = quickly(name="lensa-team")
+    let_it_end(twin, name)
+    again = quickly(name="lensa-team", keep="9h")  # the twin's clock is ahead of ours by now
     assert again.avatars == [ADA]
     assert not [left for left in left_of_endpoints(twin) if "/avatars/" in left]
 
