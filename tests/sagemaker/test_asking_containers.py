@@ -1,10 +1,10 @@
-"""Deployed endpoints whose containers run our code: asked, refused, busy, killed and gone."""
+"""Deployed endpoints whose containers run our code: asked, refused, busy, asleep and gone."""
 
 from __future__ import annotations
 
 import pytest
-from cloud import settle
-from shelved import ADA, shelve
+from cloud import keys_in, settle
+from shelved import ADA, left_of_endpoints, shelve
 
 from lensa.avatar import Avatar
 from lensa.client import Client
@@ -52,10 +52,6 @@ def test_a_real_time_endpoint_through_all_that_happens_to_it(
     with pytest.raises(NotFoundError, match=STRANGER):
         endpoint.generate("me", avatar=STRANGER)
 
-    twin.endpoints[name].kill()
-    (after,) = endpoint.generate("me at sea", seed=5, steps=2)
-    assert after.data == gallery[0].data
-
     elsewhere = Client().endpoint(name)
     endpoint.close()
     assert not elsewhere.alive()
@@ -63,3 +59,28 @@ def test_a_real_time_endpoint_through_all_that_happens_to_it(
         EndpointError, match=rf"{name} has ended \(its end was set for 20.*Deploy the avatar again"
     ):
         elsewhere.generate("me")
+
+
+def test_an_asynchronous_endpoint_from_zero(
+    twin: SagemakerTwin, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, endpoint = deploy(asynchronous=True, keep="1d")
+    twin.clock.advance(3600)
+    twin.endpoints[name].wait_for(lambda one: one.current == 0)
+
+    asked = len(twin.called("InvokeEndpointAsync"))
+    gallery = endpoint.generate("me at sea", count=6, seed=5, steps=2)
+    assert [image.index for image in gallery] == list(range(6))
+    assert len(twin.called("InvokeEndpointAsync")) == asked + 1
+    assert "machine" in caplog.text and "at sea" not in caplog.text
+
+    pending = endpoint.generate("me at sea", seed=5, steps=2, wait=False)
+    (again,) = Client().endpoint(name).pending(pending.id).wait()
+    assert again.data == gallery[0].data
+
+    with pytest.raises(NotFoundError, match=STRANGER):
+        endpoint.generate("me", avatar=STRANGER)
+    assert not [key for key in keys_in(twin) if "/async/" in key]
+
+    endpoint.close()
+    assert left_of_endpoints(twin) == []
