@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE_DEPENDENCIES = {"boto3", "pydantic", "pydantic-settings", "typer", "rich", "pillow"}
+BASE_DEPENDENCIES = {"boto3", "pydantic", "pydantic-settings", "typer", "rich", "pillow", "pyyaml"}
 
 
 @pytest.fixture(scope="module")
