@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lensa.errors import UserError as UserError
     from lensa.gallery import Gallery as Gallery
     from lensa.job import TrainingJob as TrainingJob
+    from lensa.pending import PendingGallery as PendingGallery
     from lensa.photos.examine import Examined
     from lensa.photos.sources import PhotoInput
     from lensa.prompts.styles import styles as styles
@@ -45,6 +46,7 @@ _HOMES = {
     "Gallery": "lensa.gallery",
     "GenerationRequest": "lensa.contract",
     "LensaError": "lensa.errors",
+    "PendingGallery": "lensa.pending",
     "TrainingConfig": "lensa.contract",
     "TrainingError": "lensa.errors",
     "TrainingJob": "lensa.job",
@@ -60,6 +62,7 @@ __all__ = [
     "Gallery",
     "GenerationRequest",
     "LensaError",
+    "PendingGallery",
     "TrainingConfig",
     "TrainingError",
     "TrainingJob",

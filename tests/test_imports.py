@@ -27,6 +27,7 @@ FLOORS = [
         "lensa.photos",
         "lensa.prompts",
         "lensa.settings",
+        "lensa.configuration",
         "lensa.bases",
         "lensa.concepts",
         "lensa.tokens",

@@ -284,6 +284,13 @@ def test_each_use_of_a_machine_has_a_quota_of_its_own(cloud: SagemakerTwin) -> N
     assert "Ask for more: https://us-east-1.console.aws.amazon.com/servicequotas" in finding.mend
 
 
+def test_a_machine_that_is_kept_warm_needs_a_quota_for_that_as_well(cloud: SagemakerTwin) -> None:
+    warm = SagemakerOptions(warm_pool_minutes=10)
+    cloud.quotas[f"{GPU} for training warm pool usage"] = 0
+    assert failures(found(warm)) == ["warm pool quota"]
+    assert not failures(found())
+
+
 def test_an_endpoint_that_may_grow_needs_room_to(cloud: SagemakerTwin) -> None:
     finding = quota(DeployOptions(asynchronous=True, max_instances=9))
     assert finding.status == "failed"
