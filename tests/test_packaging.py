@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE_DEPENDENCIES = {"boto3", "pydantic", "pydantic-settings", "typer", "rich", "pillow"}
+BASE_DEPENDENCIES = {
+    "boto3",
+    "pydantic",
+    "pydantic-settings",
+    "typer",
+    "rich",
+    "pillow",
+    "pyyaml",
+    "tomlkit",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +36,7 @@ def test_the_entrypoints_travel_as_a_bundle_and_not_as_packages(wheel: Path) -> 
     names = zipfile.ZipFile(wheel).namelist()
     assert "lensa/_bundle/training_entrypoint/__main__.py" in names
     assert "lensa/_bundle/inference_entrypoint/inference.py" in names
+    assert "lensa/_bundle/cloudformation/lensa.yaml" in names
     assert "lensa/prompts/packs/mini.toml" in names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"lensa"}

@@ -22,6 +22,7 @@ from lensa.cli import (
     mirror,
     ps,
     serve,
+    setup,
     train,
 )
 
@@ -48,6 +49,7 @@ def lensa(
 # In the order of `lensa --help`.
 for group in (
     demo,
+    setup,
     doctor,
     check,
     train,

@@ -1,0 +1,1 @@
+"""What lensa needs in an account, as one CloudFormation stack: made, changed and removed."""
