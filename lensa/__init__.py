@@ -13,7 +13,9 @@ Names are loaded when they are first used: `import lensa` itself costs next to n
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from lensa.errors import UserError as UserError
     from lensa.gallery import Gallery as Gallery
     from lensa.job import TrainingJob as TrainingJob
+    from lensa.pending import PendingGallery as PendingGallery
     from lensa.photos.examine import Examined
     from lensa.photos.sources import PhotoInput
     from lensa.prompts.styles import styles as styles
@@ -45,6 +48,7 @@ _HOMES = {
     "Gallery": "lensa.gallery",
     "GenerationRequest": "lensa.contract",
     "LensaError": "lensa.errors",
+    "PendingGallery": "lensa.pending",
     "TrainingConfig": "lensa.contract",
     "TrainingError": "lensa.errors",
     "TrainingJob": "lensa.job",
@@ -60,6 +64,7 @@ __all__ = [
     "Gallery",
     "GenerationRequest",
     "LensaError",
+    "PendingGallery",
     "TrainingConfig",
     "TrainingError",
     "TrainingJob",
@@ -187,3 +192,15 @@ def _client(settings: dict[str, Any]) -> Client:
     from lensa.client import Client
 
     return Client(**settings)
+
+
+class _Face(ModuleType):
+    """This module, in which `avatar` and `endpoint` stay functions: Python would put the modules of
+    these names in their places as soon as one of them is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

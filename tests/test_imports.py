@@ -6,6 +6,7 @@ Read from the source, so that an import inside a function counts as well.
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,10 @@ def test_every_public_name_is_there() -> None:
         assert getattr(lensa, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         lensa.trian  # noqa: B018
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    assert lensa.Avatar.__module__ == "lensa.avatar"  # which is imported now
+    assert lensa.Endpoint.__module__ == "lensa.endpoint"
+    for name in ("avatar", "endpoint"):
+        assert inspect.isfunction(getattr(lensa, name))

@@ -64,7 +64,7 @@ def upload_folder(
 
     Returns the URI of what it would be, files or none.
     """
-    encryption = _encryption(kms_key)
+    more = encryption(kms_key)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     target = f"{uri.rstrip('/')}/{name}" + (".tar.gz" if compress else "/")
     bucket, key = split_uri(target)
@@ -74,12 +74,12 @@ def upload_folder(
                 for path in files:
                     archive.add(path, path.relative_to(folder).as_posix())
             file.seek(0)
-            s3.put_object(Bucket=bucket, Key=key, Body=file, **encryption)
+            s3.put_object(Bucket=bucket, Key=key, Body=file, **more)
     elif not compress:
         for path in files:
             below = path.relative_to(folder).as_posix()
             with path.open("rb") as file:
-                s3.put_object(Bucket=bucket, Key=key + below, Body=file, **encryption)
+                s3.put_object(Bucket=bucket, Key=key + below, Body=file, **more)
     return target
 
 
@@ -90,7 +90,7 @@ class FolderSync:
         self._s3, self._folder = s3, folder
         self._bucket, prefix = split_uri(uri)
         self._prefix = prefix.rstrip("/") + "/" if prefix else ""
-        self._encryption = _encryption(kms_key)
+        self._encryption = encryption(kms_key)
         self._sent = dict(self._files())
 
     def sync(self) -> None:
@@ -136,7 +136,8 @@ def _check_region(s3: Any, bucket: str, region: str) -> None:
         )
 
 
-def _encryption(kms_key: str) -> dict[str, str]:
+def encryption(kms_key: str) -> dict[str, str]:
+    """Return the parameters of PutObject that encrypt with a key, if there is one."""
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,6 +22,7 @@ class Clock:
         # Whole microseconds: a deadline is met to the digit when a test advances right up to it.
         self._offset = 0
         self._frozen: int | None = None
+        self._told: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
         """This moment, in UTC."""
@@ -38,6 +40,12 @@ class Clock:
             raise ValueError(f"the clock only goes forward, not by {seconds} seconds")
         with self._lock:
             self._offset += round(seconds * 1e6)
+        for moved in self._told:
+            moved()
+
+    def tell(self, moved: Callable[[], None]) -> None:
+        """Call `moved` whenever the clock has been moved."""
+        self._told.append(moved)
 
     def freeze(self) -> None:
         """Stop real time: from here on only `advance` moves the clock."""

@@ -37,6 +37,23 @@ def why_not(arn: str, service: str) -> str:
     return f"the role {arn} does not trust {service}"
 
 
+def denied(arn: str, action: str, resource: str) -> str:
+    """Return what keeps a role from an action, or nothing. One without any policy may do all."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.iam.models import iam_backends
+
+    role = next((one for one in iam_backends[ACCOUNT]["aws"].get_roles() if one.arn == arn), None)
+    if role is None:
+        return ""
+    policies = [*role.policies.values(), *role.managed_policies.values()]
+    found = {IAMPolicy(policy).is_action_permitted(action, resource) for policy in policies}
+    if not policies or (
+        PermissionResult.PERMITTED in found and PermissionResult.DENIED not in found
+    ):
+        return ""
+    return f"the role {arn} may not do {action} on {resource}"
+
+
 def check_role(arn: str) -> None:
     """Refuse a role that SageMaker cannot assume."""
     if why_not(arn, SAGEMAKER):

@@ -31,7 +31,14 @@ _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
 }
-_CHECKED = {"sagemaker", "service-quotas", "pricing"}  # moto checks next to nothing of these
+_CHECKED = {  # moto checks next to nothing of these
+    "application-autoscaling",
+    "pricing",
+    "sagemaker",
+    "sagemaker-runtime",
+    "scheduler",
+    "service-quotas",
+}
 
 
 class Gateway:

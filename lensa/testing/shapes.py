@@ -95,9 +95,21 @@ def _out_of(shape: Any, number: float) -> Iterator[str]:
         yield f"Member must have value less than or equal to {high}"
 
 
+# Java's classes and anchors, which Python's re lacks, by the nearest that it has.
+_JAVA = (
+    (r"[\p{Print}]", r"[\x20-\x7e]"),
+    (r"\p{Print}", r"[\x20-\x7e]"),
+    (r"\p{ASCII}", r"[\x00-\x7f]"),
+    (r"\p{L}", r"\w"),  # these stand inside [...]
+    (r"\p{Z}", r"\s"),
+    (r"\p{N}", r"\d"),
+    (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010ffff"),
+    (r"\z", r"\Z"),
+)
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    # Java's Unicode classes, which Python's re lacks, by their nearest ones inside [...].
-    for java, python in ((r"\p{L}", r"\w"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d")):
+    for java, python in _JAVA:
         pattern = pattern.replace(java, python)
     return re.compile(pattern)

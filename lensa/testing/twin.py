@@ -23,6 +23,7 @@ from lensa.testing.models import client
 from lensa.testing.operations import CONTAINER_KEY, PLATFORM_KEY, Call
 from lensa.testing.pricing import PricingApi, default_prices
 from lensa.testing.roles import SAGEMAKER, SCHEDULER, trust
+from lensa.testing.schedules import Firing
 from lensa.testing.sites import Site
 from lensa.testing.tags import TagsApi
 from lensa.testing.training_jobs import TrainingApi
@@ -126,6 +127,7 @@ class SagemakerTwin:
         self.url = self._site.url = self._server.url
         self._site.s3 = client("s3", self.region, self.url, PLATFORM_KEY)
         self._furnish()
+        self._hosting.start()
 
     def close(self) -> None:
         """End the containers and threads, and remove the files. Again does nothing."""
@@ -154,6 +156,19 @@ class SagemakerTwin:
     def endpoints(self) -> dict[str, TwinEndpoint]:
         """The endpoints that are there, by name."""
         return {endpoint.name: endpoint for endpoint in self._hosting.endpoints.all()}
+
+    @property
+    def firings(self) -> list[Firing]:
+        """What EventBridge Scheduler has called, or could not call and why, in order."""
+        return list(self._hosting.scheduler.firings)
+
+    def resources(self) -> dict[str, list[str]]:
+        """Return the names of what belongs to endpoints: all that a deployment could leave behind.
+
+        The keys are endpoints, endpoint_configs, models, schedules, scalable_targets,
+        scaling_policies and alarms.
+        """
+        return self._hosting.resources()
 
     @property
     def environment(self) -> dict[str, str]:

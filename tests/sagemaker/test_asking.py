@@ -241,7 +241,9 @@ def test_the_log_is_named_with_its_stream_and_a_link(aws: Aws) -> None:
 def test_an_endpoint_that_has_ended_says_when_its_end_was(aws: Aws) -> None:
     aws.then = [refused("ValidationError", f"Endpoint {NAME} of account 123456789012 not found.")]
     end = datetime(2026, 11, 22, 3, 4, tzinfo=UTC)
-    with pytest.raises(EndpointError, match=r"has ended \(its end was 2026-11-22 03:04 UTC\)"):
+    with pytest.raises(
+        EndpointError, match=r"has ended \(its end was set for 2026-11-22 03:04 UTC\)"
+    ):
         server(ends=lambda: end).invoke(ASK)
     assert not server().alive()
 

@@ -27,6 +27,7 @@ from lensa.contract import GenerationRequest
 from lensa.endpoint import Endpoint
 from lensa.errors import AccountError, ConfigError, EndpointBusy, EndpointError, NotFoundError
 from lensa.gallery import Gallery
+from lensa.pending import PendingGallery
 
 BUCKET = "avatars"
 BELOW = f"lensa/async/{NAME}/"
@@ -167,6 +168,16 @@ def test_not_to_wait_and_to_find_it_again_by_its_id(aws: Aws) -> None:
     for nonsense in ("../../photos", "", "0123456789abcdef"):
         with pytest.raises(NotFoundError, match="has no request"):
             endpoint().pending(nonsense)
+
+
+def test_an_id_that_is_none_touches_nobodys_request(aws: Aws) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    for nonsense in ("", "..", "/", f"../requests/{pending.id}"):
+        with pytest.raises(NotFoundError):
+            PendingGallery(nonsense, pending._queue).wait()
+        pending._queue.forget(nonsense)
+    aws.draw()
+    assert len(pending.wait()) == 1
 
 
 def test_a_request_without_a_seed_gets_one_before_it_is_asked(aws: Aws) -> None:

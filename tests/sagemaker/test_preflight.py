@@ -134,7 +134,7 @@ def test_all_that_fails_is_listed_at_once_each_with_what_mends_it(
 
 def test_what_fails_alone_is_an_error_of_its_own_kind(cloud: SagemakerTwin) -> None:
     alone = Finding("base model", "failed", "there is none.", "Name another.", BaseModelError)
-    with pytest.raises(BaseModelError, match=r"^there is none.\nName another.$"):
+    with pytest.raises(BaseModelError, match=r"^there is none\. Name another\.$"):
         require([Finding("role", "unknown", "?"), alone])
 
 
@@ -282,6 +282,13 @@ def test_each_use_of_a_machine_has_a_quota_of_its_own(cloud: SagemakerTwin) -> N
     finding = quota(DeployOptions())
     assert "'ml.g5.xlarge for endpoint usage' is 0 (new accounts often have 0)" in finding.words
     assert "Ask for more: https://us-east-1.console.aws.amazon.com/servicequotas" in finding.mend
+
+
+def test_a_machine_that_is_kept_warm_needs_a_quota_for_that_as_well(cloud: SagemakerTwin) -> None:
+    warm = SagemakerOptions(warm_pool_minutes=10)
+    cloud.quotas[f"{GPU} for training warm pool usage"] = 0
+    assert failures(found(warm)) == ["warm pool quota"]
+    assert not failures(found())
 
 
 def test_an_endpoint_that_may_grow_needs_room_to(cloud: SagemakerTwin) -> None:

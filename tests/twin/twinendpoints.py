@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 from lensa.testing import SagemakerTwin
@@ -155,6 +157,15 @@ def ask(twin: SagemakerTwin, name: str = "here", **fields: Any) -> dict[str, Any
     )
     told: dict[str, Any] = json.loads(answer["Body"].read())
     return told
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """Look until there is something to see, and return it."""
+    for _ in range(1000):
+        if found := look():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it never came")
 
 
 def describe(twin: SagemakerTwin, name: str = "here") -> dict[str, Any]:

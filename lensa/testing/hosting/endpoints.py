@@ -7,10 +7,13 @@ from typing import Any
 
 from lensa.testing.account import endpoint_quota, quota_exceeded
 from lensa.testing.answers import AwsError
+from lensa.testing.hosting.backlog import Backlog
 from lensa.testing.hosting.endpoint import TwinEndpoint
 from lensa.testing.hosting.keeper import Keeper
 from lensa.testing.hosting.resources import ENDPOINT, Resource, ResourceApi, listed, tags_in
+from lensa.testing.hosting.scaling import forget, resource_of, target_arn
 from lensa.testing.operations import Call
+from lensa.testing.roles import denied
 from lensa.testing.sites import Site
 
 
@@ -53,12 +56,21 @@ class EndpointApi:
         keeper.start()
         return {"EndpointArn": endpoint.arn}
 
+    def backlog(self, endpoint: TwinEndpoint) -> Backlog:
+        """Return the queue of an endpoint."""
+        with self._lock:
+            keeper = self._keepers.get((endpoint.region, endpoint.name))
+        if keeper is None:
+            raise ENDPOINT.unknown(endpoint.name, endpoint.region)
+        return keeper.backlog
+
     def update(self, call: Call) -> dict[str, Any]:
         endpoint = self._settled(call)
         if endpoint.status == "Failed":
             raise _refused(f'Cannot update failed endpoint "{endpoint.arn}".')
         config = self._config(call.parameters["EndpointConfigName"], call.region)
         self._configs.find(endpoint.config.name, call.region)  # AWS needs the old one as well
+        _check_scaling(endpoint, config)
         with self._lock:
             self._check_quota(config)
         endpoint.pending = config
@@ -94,9 +106,22 @@ class EndpointApi:
     def delete(self, call: Call) -> dict[str, Any]:
         endpoint = self._settled(call)
         endpoint.enter("Deleting")
+        # Alone among what belongs to an endpoint, its scalable target goes with it.
+        forget(_scaled(endpoint), endpoint.region)
         endpoint.deleting = True
         endpoint.wake.set()
         return {}
+
+    def delete_as(self, call: Call, role: str) -> dict[str, Any]:
+        """DeleteEndpoint with a role. Raises AwsError if it may not, target and all."""
+        endpoint = self.find(call.parameters["EndpointName"], call.region)
+        problem = denied(role, "sagemaker:DeleteEndpoint", endpoint.arn)
+        if target := target_arn(_scaled(endpoint), endpoint.region):
+            action = "application-autoscaling:DeregisterScalableTarget"
+            problem = problem or denied(role, action, target)
+        if problem:
+            raise AwsError("AccessDeniedException", problem)
+        return self.delete(call)
 
     def tags_of(self, arn: str) -> dict[str, str] | None:
         """Return the tags of an endpoint, to be read or changed; None if there is no such one."""
@@ -150,6 +175,22 @@ def _instances(endpoint: TwinEndpoint) -> list[tuple[str, int]]:
         variant = endpoint.pending.request["ProductionVariants"][0]
         held.append((variant["InstanceType"], variant["InitialInstanceCount"]))
     return held
+
+
+def _scaled(endpoint: TwinEndpoint) -> str:
+    """Return the name of an endpoint's variant as a resource that scales."""
+    return resource_of(endpoint.name, endpoint.variant["VariantName"])
+
+
+def _check_scaling(endpoint: TwinEndpoint, config: Resource) -> None:
+    new = config.request["ProductionVariants"][0]
+    same = all(new[name] == endpoint.variant[name] for name in ("VariantName", "InstanceType"))
+    if not same and target_arn(_scaled(endpoint), endpoint.region):
+        raise _refused(
+            f'The variant(s) "["{endpoint.variant["VariantName"]}"]" must be deregistered as '
+            "scalable target(s) with AWS Auto Scaling before they can be removed or have their "
+            "instance type updated."
+        )
 
 
 def _refused(message: str) -> AwsError:

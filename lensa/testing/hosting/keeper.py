@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lensa.testing.channels import DownloadError
 from lensa.testing.cloudwatch import open_stream
+from lensa.testing.hosting.backlog import Backlog
 from lensa.testing.hosting.endpoint import TwinEndpoint
 from lensa.testing.hosting.resources import Resource
+from lensa.testing.hosting.scaling import wanted
 from lensa.testing.hosting.serving import ServingContainer
 from lensa.testing.sites import Site
 
@@ -34,6 +36,7 @@ class Keeper:
         """`forget` is called when the endpoint has been deleted."""
         self.endpoint, self._site = endpoint, site
         self._model_of, self._forget = model_of, forget
+        self.backlog = Backlog(endpoint, site)
         self._thread = threading.Thread(target=self._run, name=f"twin-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
@@ -56,6 +59,7 @@ class Keeper:
             endpoint.wake.wait(_TICK)
             endpoint.wake.clear()
         self._take_down()
+        self.backlog.close()
         if endpoint.deleting:
             self._forget()
         endpoint.gone.set()
@@ -85,12 +89,22 @@ class Keeper:
         endpoint.serve(
             config, container, config.request["ProductionVariants"][0]["InitialInstanceCount"]
         )
+        self.backlog.touch()
         if before is not None:
             before.close()
 
     def _keep_up(self) -> None:
         """See that there is a container that runs, if there is to be one."""
-        endpoint = self.endpoint
+        endpoint, backlog = self.endpoint, self.backlog
+        if endpoint.asynchronous:
+            endpoint.desired = wanted(
+                endpoint.name,
+                endpoint.variant["VariantName"],
+                endpoint.region,
+                now=endpoint.desired,
+                backlog=backlog.size(),
+                idle=backlog.idle(),
+            )
         container = endpoint.container
         if container is not None and (endpoint.desired == 0 or container.exit_code() is not None):
             self._take_down()
@@ -100,6 +114,7 @@ class Keeper:
                 endpoint.container = self._bring_up(endpoint.config)
             except _NotUp as problem:
                 endpoint.take_line(f"lensa.testing: {problem}")  # and it is tried again
+            backlog.touch()
         if endpoint.container is not None:
             endpoint.current = endpoint.desired
 
@@ -108,7 +123,8 @@ class Keeper:
         endpoint, site = self.endpoint, self._site
         variant = config.request["ProductionVariants"][0]
         if slow := site.faults.take("waking", endpoint.name):
-            self._pass_time(slow.seconds)
+            deploying = endpoint.status in {"Creating", "Updating"}
+            self._pass_time(slow.seconds, endpoint.modified if deploying else site.clock.now())
         fault = site.faults.take("endpoint", endpoint.name)
         model = self._model_of(variant["ModelName"], endpoint.region)
         container = ServingContainer(endpoint.name, model.request, endpoint.region, site)
@@ -161,8 +177,8 @@ class Keeper:
             self.endpoint.wake.clear()
         return False
 
-    def _pass_time(self, seconds: float) -> None:
-        end = self._site.clock.now() + timedelta(seconds=seconds)
+    def _pass_time(self, seconds: float, start: datetime) -> None:
+        end = start + timedelta(seconds=seconds)
         while self._site.clock.now() < end and not self.endpoint.over:
             self.endpoint.wake.wait(_TICK)
             self.endpoint.wake.clear()

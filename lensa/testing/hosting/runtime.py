@@ -1,30 +1,28 @@
-"""SageMaker's runtime: requests to endpoints, and what it says of answers that are none."""
+"""SageMaker's runtime: requests to endpoints, at once or through the bucket."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import uuid
+from datetime import timedelta
 
 from lensa.testing.account import ACCOUNT
 from lensa.testing.answers import Answer, AwsError
+from lensa.testing.hosting.backlog import Waiting
+from lensa.testing.hosting.calling import ask, model_error, unread
 from lensa.testing.hosting.endpoint import TwinEndpoint
 from lensa.testing.hosting.endpoints import EndpointApi
-from lensa.testing.hosting.serving import NoAnswer, Reply
 from lensa.testing.operations import Call
 from lensa.testing.sites import Site
 
 MOST = 6_291_456  # bytes of a request, and of an answer
 PATIENCE = 60.0  # real seconds for an answer
-
-_BUSY = Reply(
-    503,
-    b'{"code": 503, "type": "ServiceUnavailableException", '
-    b'"message": "No worker is available to serve request: model"}',
-    {"content-type": "application/json"},
-)
+_SECONDS = 15 * 60  # real ones, for an answer to a request that waited
+_TO_LIVE = 6 * 3600  # seconds of the clock that a request may wait
 
 
 class RuntimeApi:
-    """InvokeEndpoint."""
+    """InvokeEndpoint and InvokeEndpointAsync."""
 
     def __init__(self, endpoints: EndpointApi, site: Site) -> None:
         self._endpoints, self._site = endpoints, site
@@ -46,7 +44,7 @@ class RuntimeApi:
         if not 200 <= reply.status < 300:
             raise model_error(endpoint, reply)
         if len(reply.body) > MOST:
-            raise _unread(endpoint, reply)
+            raise unread(endpoint, reply)
         headers = {
             "Content-Type": reply.headers.get("content-type", "application/octet-stream"),
             "x-Amzn-Invoked-Production-Variant": endpoint.variant["VariantName"],
@@ -54,6 +52,43 @@ class RuntimeApi:
         if attributes := reply.headers.get("x-amzn-sagemaker-custom-attributes"):
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return Answer(200, reply.body, headers)
+
+    def invoke_later(self, call: Call) -> Answer:
+        """Put a request into the queue of an asynchronous endpoint."""
+        asked = call.parameters
+        endpoint = self.serving(call)
+        if not endpoint.asynchronous:
+            raise AwsError(
+                "ValidationError",
+                f"Endpoint {endpoint.name} of account {ACCOUNT} is not asynchronous: its "
+                "configuration has no AsyncInferenceConfig.",
+            )
+        body = asked.get("Body", b"")
+        if bool(body) == bool(asked.get("InputLocation")):
+            raise AwsError("ValidationError", "Specify one of InputLocation and Body.")
+        output = endpoint.config.request["AsyncInferenceConfig"]["OutputConfig"]
+        name = str(uuid.uuid4())
+        ended = asked.get("Filename", f"{name}.out")
+        below = "/".join(filter(None, (asked.get("S3OutputPathExtension", "").strip("/"), ended)))
+        answer = f"{output['S3OutputPath'].rstrip('/')}/{below}"
+        failures = output.get("S3FailurePath", "")
+        failure = f"{failures.rstrip('/')}/{name}-error.out" if failures else ""
+        waiting = Waiting(
+            asked=asked,
+            body=body,
+            answer=answer,
+            failure=failure,
+            kms_key=output.get("KmsKeyId", ""),
+            seconds=float(asked.get("InvocationTimeoutSeconds", _SECONDS)),
+            until=self._site.clock.now()
+            + timedelta(seconds=float(asked.get("RequestTTLSeconds", _TO_LIVE))),
+        )
+        self._endpoints.backlog(endpoint).put(waiting)
+        told = {"InferenceId": asked.get("InferenceId", str(uuid.uuid4()))}
+        headers = {"X-Amzn-SageMaker-OutputLocation": answer, "Content-Type": "application/json"}
+        if failure:
+            headers["X-Amzn-SageMaker-FailureLocation"] = failure
+        return Answer(202, json.dumps(told).encode(), headers)
 
     def serving(self, call: Call) -> TwinEndpoint:
         """Return the endpoint that a request is for, if it serves."""
@@ -70,61 +105,3 @@ class RuntimeApi:
         if call.parameters.get("TargetModel"):
             raise AwsError("ValidationError", f"Endpoint {name} is not a multi-model endpoint.")
         return endpoint
-
-
-def ask(
-    endpoint: TwinEndpoint, asked: dict[str, Any], body: bytes, site: Site, seconds: float
-) -> Reply:
-    """Hand a request to the container. Raises AwsError if it does not answer."""
-    if site.faults.take("busy", endpoint.name):
-        return _BUSY
-    container = endpoint.container
-    if container is None:
-        raise AwsError("ServiceUnavailable", "The service is unavailable. Try your call again.")
-    members = {
-        "ContentType": "Content-Type",
-        "Accept": "Accept",
-        "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
-        "InferenceId": "X-Amzn-SageMaker-Inference-Id",
-    }
-    headers = {header: asked[name] for name, header in members.items() if name in asked}
-    try:
-        return container.invoke(body, headers, seconds)
-    except NoAnswer as problem:
-        raise model_error(endpoint, Reply(0, str(problem).encode(), {})) from None
-
-
-def model_error(endpoint: TwinEndpoint, reply: Reply) -> AwsError:
-    """Word an answer that is not a success as SageMaker does."""
-    said = reply.body.decode(errors="replace")
-    side = "client" if 400 <= reply.status < 500 else "server"
-    return _error(
-        endpoint,
-        reply,
-        f'Received {side} error ({reply.status}) from primary with message "{said}"',
-    )
-
-
-def _unread(endpoint: TwinEndpoint, reply: Reply) -> AwsError:
-    text = f"Received server error ({reply.status}) from primary"
-    return _error(
-        endpoint,
-        Reply(reply.status, b"", {}),
-        f"{text} and could not load the entire response body",
-    )
-
-
-def _error(endpoint: TwinEndpoint, reply: Reply, text: str) -> AwsError:
-    region = endpoint.region
-    console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-    return AwsError(
-        "ModelError",
-        f"{text}. See {console}#logEventViewer:group={endpoint.group} in account {ACCOUNT} for "
-        "more information.",
-        424,
-        {
-            "OriginalStatusCode": reply.status,
-            "OriginalMessage": reply.body.decode(errors="replace"),
-            "LogStreamArn": f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{endpoint.group}",
-        },
-    )

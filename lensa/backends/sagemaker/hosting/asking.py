@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from lensa.backends.base import Shelf
 from lensa.backends.sagemaker import sdk
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.hosting.answers import JSON, read_answer, request_body
@@ -52,7 +53,7 @@ class SagemakerServer:
             on_wait: hears of every wait, in words.
         """
         self.endpoint = endpoint
-        self._close, self._used, self._closed = close, used, False
+        self._close, self._used, self._ends, self._closed = close, used, ends, False
         patience = _QUEUE_SECONDS if asynchronous else WAIT_SECONDS
         self._caller = Caller(
             account,
@@ -69,6 +70,18 @@ class SagemakerServer:
         """Where it is asked, with requests that AWS's signature is on."""
         path = "async-invocations" if self._queue is not None else "invocations"
         return f"{self._caller.client.meta.endpoint_url}/endpoints/{self.endpoint}/{path}"
+
+    @property
+    def name(self) -> str:
+        return self.endpoint
+
+    @property
+    def shelf(self) -> Shelf | None:
+        return None
+
+    def end(self) -> datetime | None:
+        """Return when it is deleted, or was to be; None: never by itself, or nobody knows."""
+        return None if self._ends is None else self._ends()
 
     @property
     def queue(self) -> SagemakerQueue | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -171,8 +172,10 @@ class Caller:
         return error
 
     def _gone(self) -> str:
-        end = self._ends() if self._ends is not None else None
-        when = "" if end is None else f" (its end was {end:%Y-%m-%d %H:%M} UTC)"
+        end = None
+        with suppress(LensaError, ValueError):  # that it has ended is what matters
+            end = self._ends() if self._ends is not None else None
+        when = "" if end is None else f" (its end was set for {end:%Y-%m-%d %H:%M} UTC)"
         return f"the endpoint {self.endpoint} has ended{when}. Deploy the avatar again."
 
     def _out_of_patience(self, busy: EndpointBusy) -> EndpointBusy:

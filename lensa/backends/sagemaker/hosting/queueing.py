@@ -67,8 +67,8 @@ class SagemakerQueue:
             return None
         said = read_failure(failure.decode(errors="replace"))
         if said.status == 503:  # its container had no place: to the end of the queue
-            self._store.delete(where["failure"])
             self._ask(id)
+            self._store.delete(where["failure"])
             return None
         endpoint, log_place = f"the endpoint {self._caller.endpoint}", self._caller.log_place()
         error = error_for(said, endpoint, log_place)
@@ -108,6 +108,8 @@ class SagemakerQueue:
     def forget(self, id: str) -> None:
         """AWS reads the request when its turn comes: if it is gone, that fails, and costs
         nothing."""
+        if not _ID.fullmatch(id):
+            return  # no request of ours; and an empty one would mean all of them
         try:
             try:
                 where = self._where(id)

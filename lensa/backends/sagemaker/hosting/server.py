@@ -9,6 +9,7 @@ from functools import cached_property
 from lensa.backends.sagemaker.hosting import parts
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.hosting.lease import Lease
+from lensa.backends.sagemaker.hosting.options import lifetime
 from lensa.backends.sagemaker.hosting.order import Site
 from lensa.backends.sagemaker.hosting.removing import remove
 from lensa.backends.sagemaker.hosting.request import AVATAR_TAG
@@ -39,7 +40,7 @@ class DeployedServer(SagemakerServer):
             close=lambda: take_down(site, state.name),
             used=self._lease.used,
             poll_seconds=site.settings.poll_seconds,
-            ends=self._lease.end,
+            ends=lambda: self._lease.end() or _due(state),
             on_wait=on_wait,
         )
         self.contents, self._state = contents, state
@@ -59,16 +60,19 @@ class DeployedServer(SagemakerServer):
         return first[0]
 
     @property
-    def name(self) -> str:
-        return self.endpoint
-
-    @property
     def shelf(self) -> Shelf:
         return self._shelf
 
     def end(self) -> datetime | None:
         """Return when it is deleted; None: never by itself."""
         return self._lease.end()
+
+
+def _due(state: EndpointState) -> datetime | None:
+    """Return when an endpoint was to end, if that was never moved: a schedule goes when it is
+    over."""
+    kept = lifetime(state.keep) if state.keep and not state.extend else None
+    return None if kept is None else state.created + kept
 
 
 def take_down(site: Site, endpoint: str) -> None:

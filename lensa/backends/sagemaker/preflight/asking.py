@@ -13,7 +13,7 @@ from lensa.backends.sagemaker.preflight.container import check_image
 from lensa.backends.sagemaker.preflight.identity import find_identity
 from lensa.backends.sagemaker.preflight.needs import Need
 from lensa.backends.sagemaker.preflight.network import check_network
-from lensa.backends.sagemaker.preflight.quotas import check_quota
+from lensa.backends.sagemaker.preflight.quotas import check_quota, check_warm_pool
 from lensa.backends.sagemaker.preflight.roles import (
     check_role,
     check_scheduler_role,
@@ -39,7 +39,9 @@ def findings(
     if who.status != "ok":
         rest = ("role", "bucket", "quota", "container image")
         return [who, *(skipped(name, "AWS does not know us yet") for name in rest)]
-    return [who, *look(_checks(account, bucket(), home, need, thorough))]
+    known = bucket()
+    known.client()  # made once, before several threads want it
+    return [who, *look(_checks(account, known, home, need, thorough))]
 
 
 def _checks(
@@ -52,6 +54,7 @@ def _checks(
         check_bucket(bucket, need),
         *([check_rules(bucket)] if thorough else []),
         check_quota(account, home, need, in_use=thorough),
+        *([check_warm_pool(account, home, need)] if need.warm else []),
         check_image(account, need),
     ]
     if need.base is not None:

@@ -19,6 +19,7 @@ class Need:
     instance_type: str
     instances: int = 1
     spot: bool = False
+    warm: bool = False  # it is kept for the next job
     image: str | None = None  # None: AWS's own
     base: BaseModelRef | None = None  # None: not to be looked at
     isolated: bool = False  # the container reaches nothing
@@ -36,6 +37,10 @@ class Need:
             return f"{self.instance_type} for endpoint usage"
         return f"{self.instance_type} for {'spot ' if self.spot else ''}training job usage"
 
+    @property
+    def warm_quota(self) -> str:
+        return f"{self.instance_type} for training warm pool usage"
+
 
 def of_training(
     settings: Settings, options: SagemakerOptions, base: BaseModelRef | None = None
@@ -44,6 +49,7 @@ def of_training(
         purpose="train",
         instance_type=options.instance_type,
         spot=options.spot,
+        warm=options.warm_pool_minutes > 0,
         image=options.image,
         base=base,
         isolated=options.network_isolation,

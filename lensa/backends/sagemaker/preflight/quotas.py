@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from lensa.backends.sagemaker.preflight.question import page, question
 from lensa.backends.sagemaker.preflight.usage import used
 from lensa.errors import StorageError
 
-NAME = "quota"
+NAME, WARM = "quota", "warm pool quota"
 _PAGE = 100  # the most that Service Quotas puts on one
 _CODES = "quota-codes.json"
+_ENDING = {"train": "lensa stop JOB", "deploy": "lensa down ENDPOINT"}
 
 
 @dataclass(frozen=True)
@@ -28,44 +29,66 @@ class Quota:
 
 
 def check_quota(account: Account, home: Path, need: Need, *, in_use: bool) -> Check:
-    """`in_use` also counts what runs now: a call for each thing that runs."""
+    """The machines themselves. `in_use` also counts what runs: a call for each thing that does."""
 
     def find() -> Finding:
-        quota = find_quota(account, home, need.quota)
-        if quota is None:
-            return unknown(NAME, f"Service Quotas has none of the name {need.quota!r}")
+        quota = _enough(account, home, need, NAME, need.quota)
+        if isinstance(quota, Finding):
+            return quota
         words = f"{need.quota}: {quota.value:g}"
-        if quota.value < need.instances:
-            few = (
-                "0 (new accounts often have 0)"
-                if quota.value < 1
-                else f"{quota.value:g}, and {need.instances} are asked for"
-            )
-            return failed(
-                NAME, f"the account's quota {need.quota!r} is {few}.", _ask(account, quota, need)
-            )
-        busy = used(account, need, quota.value) if in_use else []
+        busy = used(account, need) if in_use else []
         if busy is None:
             return ok(NAME, f"{words} (what runs now was not counted)")
         if len(busy) + need.instances > quota.value:
             return failed(
                 NAME,
-                f"all {quota.value:g} of the account's quota {need.quota!r} are in use: "
-                f"{', '.join(dict.fromkeys(busy))}.",
+                f"{len(busy)} of the {quota.value:g} of the account's quota {need.quota!r} are in "
+                f"use: {', '.join(dict.fromkeys(busy))}.",
                 f"Wait for one to end, or end one: {_ENDING[need.purpose]}.\n"
                 + _ask(account, quota, need),
             )
         return ok(NAME, words + (f", {len(busy)} in use" if in_use else ""))
 
+    return _question(NAME, find)
+
+
+def check_warm_pool(account: Account, home: Path, need: Need) -> Check:
+    """A machine that is kept for the next job has a quota of its own."""
+
+    def find() -> Finding:
+        quota = _enough(account, home, need, WARM, need.warm_quota)
+        if isinstance(quota, Finding):
+            return quota
+        return ok(WARM, f"{need.warm_quota}: {quota.value:g}")
+
+    return _question(WARM, find)
+
+
+def _question(name: str, find: Callable[[], Finding]) -> Check:
     return question(
-        NAME,
+        name,
         find,
         permission="the permissions servicequotas:GetServiceQuota and ListServiceQuotas",
-        doing="asking for the quota",
+        doing="asking for a quota",
     )
 
 
-_ENDING = {"train": "lensa stop JOB", "deploy": "lensa down ENDPOINT"}
+def _enough(
+    account: Account, home: Path, need: Need, name: str, quota_name: str
+) -> Quota | Finding:
+    """Return a quota, or what is wrong with it."""
+    quota = find_quota(account, home, quota_name)
+    if quota is None:
+        return unknown(name, f"Service Quotas has none of the name {quota_name!r}")
+    if quota.value >= need.instances:
+        return quota
+    few = (
+        "0 (new accounts often have 0)"
+        if quota.value < 1
+        else f"{quota.value:g}, and {need.instances} are asked for"
+    )
+    words = f"the account's quota {quota_name!r} is {few}."
+    return failed(name, words, _ask(account, quota, need))
 
 
 def find_quota(account: Account, home: Path, name: str) -> Quota | None:
@@ -102,7 +125,7 @@ def _pages(client: Any) -> Iterator[list[dict[str, Any]]]:
 
 
 def _ours(name: str) -> bool:
-    return name.endswith(("training job usage", "endpoint usage"))
+    return name.endswith(("training job usage", "training warm pool usage", "endpoint usage"))
 
 
 def _remembered(file: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from lensa.backends.sagemaker.preflight.needs import Need
 _MOST = 25  # things that run, each of which takes a call or two
 
 
-def used(account: Account, need: Need, quota: float) -> list[str] | None:
+def used(account: Account, need: Need) -> list[str] | None:
     """Return the name of what runs once for each instance that counts against the need's quota.
 
     None if so much runs that asking would take too long, or if nobody may ask.

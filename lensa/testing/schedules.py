@@ -1,0 +1,203 @@
+"""EventBridge Scheduler: moto keeps the entries, and here those of `at(...)` come to pass.
+
+They come when the twin's clock passes them, whether or not any client is there. Entries of
+`rate(...)` and `cron(...)` are kept and never come.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from lensa.testing.account import ACCOUNT
+from lensa.testing.answers import AwsError
+from lensa.testing.clock import Clock
+from lensa.testing.operations import Call
+from lensa.testing.roles import SCHEDULER, why_not
+from lensa.testing.shapes import check_input
+
+_TICK = 0.2  # real seconds between two looks at the clock, unless a test moves it
+_AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
+_UNIVERSAL = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:(\w+):(\w+)")
+
+Action = Callable[[Call, str], object]
+"""Does what an operation asks for, with a role. Raises AwsError."""
+
+
+@dataclass(frozen=True)
+class Firing:
+    """An entry that came to pass."""
+
+    schedule: str
+    region: str
+    operation: str
+    """As in the API: DeleteEndpoint."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    time: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    """Of the twin's clock."""
+    problem: str = ""
+    """Why nothing came of it, if nothing did."""
+
+
+class SchedulerApi:
+    """The scheduler of one twin: what it refuses, and the thread in which entries come to pass."""
+
+    def __init__(self, clock: Clock, actions: dict[str, Action]) -> None:
+        """`actions`: what a universal target of SageMaker can call, by operation."""
+        self.firings: list[Firing] = []
+        self._clock, self._actions = clock, actions
+        self._done: set[tuple[str, str, str, str]] = set()
+        self._wake, self._closing = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="twin-scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._clock.tell(self._wake.set)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+
+    # --- the API ---
+
+    def create(self, call: Call) -> None:
+        """Refuse what AWS refuses; moto keeps the rest."""
+        self._check(call)
+
+    def update(self, call: Call) -> dict[str, Any] | None:
+        """Replace an entry. What is not given is as if it had never been, as on AWS."""
+        self._check(call)
+        asked = call.parameters
+        entry = self._find(call.region, asked.get("GroupName", "default"), asked["Name"])
+        if entry is None:
+            return None  # moto says so
+        entry.update(
+            description=asked.get("Description", ""),
+            end_date=asked.get("EndDate"),
+            flexible_time_window=asked["FlexibleTimeWindow"],
+            kms_key_arn=asked.get("KmsKeyArn"),
+            schedule_expression=asked["ScheduleExpression"],
+            schedule_expression_timezone=asked.get("ScheduleExpressionTimezone"),
+            start_date=asked.get("StartDate"),
+            state=asked.get("State", "ENABLED"),
+            target=asked["Target"],
+        )
+        entry.action_after_completion = asked.get("ActionAfterCompletion", "NONE")
+        return {"ScheduleArn": entry.arn}
+
+    def _check(self, call: Call) -> None:
+        asked = call.parameters
+        target = asked["Target"]
+        expression = asked["ScheduleExpression"]
+        if expression.startswith("at("):
+            time = _time_of(expression, asked.get("ScheduleExpressionTimezone"))
+            if time is None or time <= self._clock.now():
+                raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
+        if why_not(target["RoleArn"], SCHEDULER):
+            raise AwsError(
+                "ValidationException",
+                "The execution role you provide must allow AWS EventBridge Scheduler to assume "
+                "the role.",
+            )
+        if match := _UNIVERSAL.fullmatch(target["Arn"]):
+            try:
+                _parameters(match[1], match[2], target.get("Input"))
+            except AwsError as problem:
+                raise AwsError(
+                    "ValidationException",
+                    f"Invalid RequestJson provided. Reason {problem.message}",
+                ) from None
+
+    # --- coming to pass ---
+
+    def _run(self) -> None:
+        while not self._closing:
+            for region, group, entry in list(_entries()):
+                self._look(region, group, entry)
+            self._wake.wait(_TICK)
+            self._wake.clear()
+
+    def _look(self, region: str, group: Any, entry: Any) -> None:
+        time = _time_of(entry.schedule_expression, entry.schedule_expression_timezone)
+        key = (region, group.name, entry.name, entry.schedule_expression)
+        if time is None or time > self._clock.now() or key in self._done:
+            return
+        if entry.state not in {None, "ENABLED"}:
+            return
+        age = (self._clock.now() - time).total_seconds()
+        again = age < entry.target["RetryPolicy"]["MaximumEventAgeInSeconds"]
+        firing = self._fire(region, entry.name, entry.target)
+        if "in-progress" in firing.problem and again:
+            return  # AWS tries again, too, for a day
+        self.firings.append(firing)
+        self._done.add(key)
+        if entry.action_after_completion == "DELETE":
+            group.schedules.pop(entry.name, None)
+
+    def _fire(self, region: str, name: str, target: dict[str, Any]) -> Firing:
+        match = _UNIVERSAL.fullmatch(target["Arn"])
+        operation = match[2][0].upper() + match[2][1:] if match else target["Arn"]
+        parameters: dict[str, Any] = {}
+        problem = why_not(target["RoleArn"], SCHEDULER)
+        action = self._actions.get(operation) if match and match[1] == "sagemaker" else None
+        if not problem and (match is None or action is None):
+            problem = f"lensa.testing cannot do {target['Arn']}"
+        elif not problem and match is not None and action is not None:
+            try:
+                parameters = _parameters(match[1], match[2], target.get("Input"))
+                call = Call("sagemaker", operation, parameters, region, "platform")
+                action(call, target["RoleArn"])
+            except AwsError as refusal:
+                problem = str(refusal)
+        return Firing(name, region, operation, parameters, self._clock.now(), problem)
+
+    def _find(self, region: str, group: str, name: str) -> Any:
+        for where, entries, entry in _entries():
+            if (where, entries.name, entry.name) == (region, group, name):
+                return entry
+        return None
+
+
+def _entries() -> Iterator[tuple[str, Any, Any]]:
+    """Yield region, group and entry of every schedule that moto keeps."""
+    from moto.scheduler.models import scheduler_backends
+
+    for region, backend in list(scheduler_backends[ACCOUNT].items()):
+        for group in list(backend.schedule_groups.values()):
+            for entry in list(group.schedules.values()):
+                yield region, group, entry
+
+
+def schedule_names() -> list[str]:
+    """Return the names of all entries."""
+    return sorted(entry.name for _, _, entry in _entries())
+
+
+def _time_of(expression: str, zone: str | None) -> datetime | None:
+    """Return when a one-time entry comes, or None if it is none."""
+    match = _AT.fullmatch(expression)
+    if match is None:
+        return None
+    try:
+        return datetime.fromisoformat(match[1]).replace(tzinfo=ZoneInfo(zone or "UTC"))
+    except (ValueError, OSError):
+        return None
+
+
+def _parameters(service: str, operation: str, text: str | None) -> dict[str, Any]:
+    """Return the parameters of a universal target. Raises AwsError if they are not right."""
+    try:
+        parameters = json.loads(text or "{}")
+    except ValueError:
+        parameters = None
+    if not isinstance(parameters, dict):
+        raise AwsError("ValidationException", "The Input is not a JSON object.")
+    check_input(service, operation[0].upper() + operation[1:], parameters)
+    return parameters

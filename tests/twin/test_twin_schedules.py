@@ -1,0 +1,150 @@
+"""EventBridge Scheduler in the twin: an endpoint's end comes with no client alive."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from twinendpoints import config, make, model, until, upload_model
+
+from lensa.testing import SagemakerTwin
+
+
+def at(twin: SagemakerTwin, seconds: float) -> str:
+    return f"at({twin.clock.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
+
+
+def entry(twin: SagemakerTwin, seconds: float, **target: Any) -> dict[str, Any]:
+    """Return the parameters of CreateSchedule for an endpoint's end."""
+    return {
+        "Name": "here",
+        "ScheduleExpression": at(twin, seconds),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
+            "RoleArn": twin.role,
+            "Input": json.dumps({"EndpointName": "here"}),
+            **target,
+        },
+    }
+
+
+def role(twin: SagemakerTwin, name: str, service: str, *allowed: str) -> str:
+    iam = twin.client("iam")
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    made = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    if allowed:
+        may = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        iam.put_role_policy(RoleName=name, PolicyName="may", PolicyDocument=policy)
+    return str(made["Role"]["Arn"])
+
+
+def test_an_endpoint_is_deleted_at_its_hour_and_the_entry_goes_with_it(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    scheduler = sagemaker_twin.client("scheduler")
+    scheduler.create_schedule(**entry(sagemaker_twin, 7200))
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    sagemaker_twin.clock.advance(7100)
+    assert endpoint.status == "InService"
+    assert sagemaker_twin.resources() == {
+        "endpoints": ["here"],
+        "endpoint_configs": ["here"],
+        "models": ["here"],
+        "schedules": ["here"],
+        "scalable_targets": [],
+        "scaling_policies": [],
+        "alarms": [],
+    }
+    sagemaker_twin.clock.advance(100)
+    assert endpoint.gone.wait(10)
+    [firing] = sagemaker_twin.firings
+    assert (firing.operation, firing.problem) == ("DeleteEndpoint", "")
+    left = {name for name, found in sagemaker_twin.resources().items() if found}
+    assert left == {"endpoint_configs", "models"}
+
+
+def test_an_entry_that_is_moved_comes_later(sagemaker_twin: SagemakerTwin) -> None:
+    scheduler = sagemaker_twin.client("scheduler")
+    scheduler.create_schedule(**entry(sagemaker_twin, 7200))
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    scheduler.update_schedule(**entry(sagemaker_twin, 9000))
+    assert scheduler.get_schedule(Name="here")["State"] == "ENABLED"
+    sagemaker_twin.clock.advance(8000)
+    assert not endpoint.gone.wait(0.5)
+    sagemaker_twin.clock.advance(1000)
+    assert endpoint.gone.wait(10)
+
+
+def test_an_endpoint_that_is_updated_at_that_minute_goes_afterwards(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    sagemaker_twin.client("scheduler").create_schedule(**entry(sagemaker_twin, 100))
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/newer", "good day")
+    sagemaker.create_model(**model(sagemaker_twin, "newer", uri))
+    sagemaker.create_endpoint_config(**config("newer", "newer"))
+    sagemaker_twin.faults.slow_endpoint(200)
+    sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="newer")
+    sagemaker_twin.clock.advance(150)
+    assert not endpoint.gone.wait(0.5)
+    sagemaker_twin.clock.advance(50)
+    assert endpoint.gone.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "words"),
+    [
+        ({"ScheduleExpression": "at(2020-01-01T00:00:00)"}, {}, "Invalid Schedule Expression"),
+        ({"ScheduleExpression": "at(tomorrow)"}, {}, "Invalid Schedule Expression"),
+        ({}, {"RoleArn": "arn:aws:iam::123456789012:role/nobody"}, "execution role you provide"),
+        ({}, {"Input": "{}"}, "Invalid RequestJson provided"),
+        ({}, {"Input": "here"}, "not a JSON object"),
+    ],
+)
+def test_what_could_not_come_to_pass_is_refused(
+    sagemaker_twin: SagemakerTwin, changes: dict[str, Any], target: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ClientError, match=words) as caught:
+        sagemaker_twin.client("scheduler").create_schedule(
+            **{**entry(sagemaker_twin, 60, **target), **changes}
+        )
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_the_scheduler_has_to_be_trusted(sagemaker_twin: SagemakerTwin) -> None:
+    arn = role(sagemaker_twin, "sagemaker-only", "sagemaker.amazonaws.com")
+    with pytest.raises(ClientError, match="must allow AWS EventBridge Scheduler to assume"):
+        sagemaker_twin.client("scheduler").create_schedule(**entry(sagemaker_twin, 60, RoleArn=arn))
+
+
+def test_a_role_that_may_not_delete_leaves_the_endpoint_and_the_twin_says_so(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    arn = role(sagemaker_twin, "weak", "scheduler.amazonaws.com", "sagemaker:StopTrainingJob")
+    sagemaker_twin.client("scheduler").create_schedule(**entry(sagemaker_twin, 60, RoleArn=arn))
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    sagemaker_twin.clock.advance(60)
+    assert "may not do sagemaker:DeleteEndpoint" in until(lambda: sagemaker_twin.firings)[0].problem
+    assert sagemaker_twin.endpoints["here"].status == "InService"
+
+
+def test_a_role_that_is_gone_by_then_deletes_nothing(sagemaker_twin: SagemakerTwin) -> None:
+    arn = role(sagemaker_twin, "brief", "scheduler.amazonaws.com")
+    sagemaker_twin.client("scheduler").create_schedule(**entry(sagemaker_twin, 60, RoleArn=arn))
+    sagemaker_twin.client("iam").delete_role(RoleName="brief")
+    sagemaker_twin.clock.advance(60)
+    assert "does not exist" in until(lambda: sagemaker_twin.firings)[0].problem
