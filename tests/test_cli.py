@@ -14,7 +14,7 @@ from lensa.cli import app
 
 COMMANDS = [
     *("demo", "check", "train", "jobs", "attach", "logs", "stop"),
-    *("avatars", "generate", "deploy", "styles", "export", "mirror", "id-photo"),
+    *("avatars", "generate", "deploy", "ps", "down", "styles", "export", "mirror", "id-photo"),
 ]
 
 

@@ -79,7 +79,9 @@ def require(findings: Iterable[Finding]) -> None:
     if not failures:
         return
     if len(failures) == 1:
-        raise failures[0].kind(failures[0].text)
+        alone = failures[0]
+        gap = "\n" if "\n" in alone.mend else " "
+        raise alone.kind(f"{alone.words}{gap}{alone.mend}".strip())
     lines = [f"{len(failures)} things stand in the way. Nothing was uploaded or started."]
     for one in failures:
         first, *rest = one.text.splitlines()

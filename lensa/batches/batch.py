@@ -33,15 +33,17 @@ class Batch:
 
     def upload_lines(self) -> list[str]:
         """Say what would leave this machine; nothing is said if nothing would."""
-        uploads = [row.upload for row in self.rows]
-        if uploads[0].destination is None:
+        if (place := self.client.backend.destination()) is None:
             return []
+        uploads = [row.upload for row in self.rows]
         whole = replace(
             uploads[0],
             photos=sum(one.photos for one in uploads),
             class_photos=sum(one.class_photos for one in uploads),
             captions=sum(one.captions for one in uploads),
             bytes=sum(one.bytes for one in uploads),
+            destination=place[0],
+            expiry=place[1],
         )
         return [f"{len(self.rows)} avatars, {self.parallel} at a time.", *whole.lines()]
 

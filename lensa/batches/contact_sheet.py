@@ -28,13 +28,18 @@ figure {{ display: inline-block; margin: 4px }} figcaption {{ font-size: 11px }}
 
 def contact_sheet(rows: Sequence[Outcome], out: Path) -> str:
     """Return the page as HTML: whole by itself, with links to the images below `out`."""
-    left, sections = _MOST, []
+    done = sum(row.status == "done" for row in rows)
+    return _PAGE.format(done=done, total=len(rows), rows=sections(rows, out))
+
+
+def sections(rows: Sequence[Outcome], out: Path) -> str:
+    """Return what the page says of each row: for another page, such as a notebook's."""
+    left, parts = _MOST, []
     for row in rows:
         shown = row.images[: min(_MOST_IN_A_ROW, left)]
         left -= len(shown)
-        sections.append(_section(row, shown, out))
-    done = sum(row.status == "done" for row in rows)
-    return _PAGE.format(done=done, total=len(rows), rows="\n".join(sections))
+        parts.append(_section(row, shown, out))
+    return "\n".join(parts)
 
 
 def _section(row: Outcome, shown: Sequence[str], out: Path) -> str:

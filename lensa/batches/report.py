@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lensa.backends.disk import make_folder, write_whole
-from lensa.batches.contact_sheet import contact_sheet
+from lensa.batches.contact_sheet import contact_sheet, sections
 from lensa.batches.outcome import ENDED, Outcome
 
 _TEXTS = ("missing", "notes", "error")
@@ -77,7 +77,7 @@ class BatchReport:
         return text.getvalue()
 
     def _repr_html_(self) -> str:
-        return contact_sheet(self.rows, self.out)
+        return sections(self.rows, self.out)
 
     def __repr__(self) -> str:
         return f"<BatchReport: {self.summary()}>"

@@ -35,7 +35,7 @@ class Row:
     photos: str  # a path, or an address in S3
     asked: Asked  # of images
     config: TrainingConfig  # with a placeholder for the subject
-    upload: Upload  # what would leave this machine
+    upload: Upload  # what would leave this machine, if it did
     options: dict[str, Any] = field(default_factory=dict)  # of Client.train
 
 
@@ -143,10 +143,9 @@ class _Checker:
             return None
         from lensa.photos.showing.upload import Upload
 
-        place, expiry = self.client.backend.destination() or (None, None)
-        upload = Upload.of(plan.photos, plan.class_photos, destination=place, expiry=expiry)
         if self.problems:
             return None
+        upload = Upload.of(plan.photos, plan.class_photos)
         return Row(self.line, subject, photos, asked, plan.config, upload, options)
 
     def _note(self, field: str, message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lensa.cli.output import Json, emit, table, told
+from lensa.cli.output import Json, emit, told
 from lensa.cli.place import with_client
 from lensa.cli.times import end_words, span
 
@@ -32,31 +32,24 @@ def ps(client: Client, json: Json = False) -> None:
     if not found:
         print("nothing of lensa's runs here.")
         return
-    table(
-        ["name", "what", "status", "instance", "age", "end", "an hour", "so far"],
-        [_row(one) for one in found],
-    )
+    for one in found:
+        print("\n".join(_lines(one)))
     if any(one.is_endpoint and one.end is None and not one.forever for one in found):
-        print(
-            "\nNO END: the entry that deletes it is gone. Deploy it once more, or lensa down NAME."
-        )
+        print("NO END: what was to delete it is gone. Deploy it once more, or lensa down NAME.")
 
 
-def _row(one: Running) -> list[str]:
+def _lines(one: Running) -> list[str]:
+    """Two lines: a name has to be copied whole, and no table of all this fits a terminal."""
     now = datetime.now(UTC)
     machine = one.instance_type if one.instances == 1 else f"{one.instances} x {one.instance_type}"
     an_hour = None if one.hourly is None else one.hourly * one.instances
+    end = end_words(one.end, forever=one.forever, now=now)
     return [
-        one.name,
-        one.kind,
-        one.status,
-        machine,
-        span((now - one.created).total_seconds()),
-        end_words(one.end, forever=one.forever, now=now),
-        _dollars(an_hour),
-        _dollars(one.dollars),
+        f"{one.name}  {one.kind}, {one.status}, {machine}",
+        f"    {span((now - one.created).total_seconds())} old; end: {end}; "
+        f"{_dollars(an_hour)} an hour, {_dollars(one.dollars)} so far",
     ]
 
 
 def _dollars(amount: float | None) -> str:
-    return "?" if amount is None else f"${amount:.2f}"
+    return "$?" if amount is None else f"${amount:.2f}"

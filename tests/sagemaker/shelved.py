@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from cloud import settle
+
 from lensa.avatar import Avatar
+from lensa.client import Client
 from lensa.contract import AvatarManifest
+from lensa.contract.events import Event
+from lensa.endpoint import Endpoint
 from lensa.testing import SagemakerTwin
 
 ADA, REX = "lensa-adaadaad-00000001", "lensa-rexrexre-00000002"
+
+
+@pytest.fixture(name="twin")
+def twin_fixture(
+    sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch, micro_avatar: Avatar
+) -> SagemakerTwin:
+    """An account that has two avatars on one base."""
+    settle(sagemaker_twin, monkeypatch)
+    shelve(sagemaker_twin, micro_avatar, ADA)
+    shelve(sagemaker_twin, micro_avatar, REX)
+    return sagemaker_twin
+
+
+def deploy(*avatars: str, events: list[Event] | None = None, **options: Any) -> Endpoint:
+    on_event = (lambda event: None) if events is None else events.append
+    return Client().deploy(*(avatars or (ADA,)), on_event=on_event, **options)
+
+
+def quickly(*avatars: str, **options: Any) -> Endpoint:
+    """Deploy without the image that proves it, which takes a model in memory."""
+    return deploy(*avatars, wait=False, **options)
+
+
+def end_of(twin: SagemakerTwin, endpoint: str) -> datetime:
+    """Return the end that is set for an endpoint."""
+    schedule = twin.client("scheduler").get_schedule(Name=endpoint)
+    return datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)").replace(
+        tzinfo=UTC
+    )
 
 
 def shelve(twin: SagemakerTwin, avatar: Avatar, id: str = ADA, **changes: Any) -> str:
@@ -33,25 +69,16 @@ def shelve(twin: SagemakerTwin, avatar: Avatar, id: str = ADA, **changes: Any) -
 
 
 def left_of_endpoints(twin: SagemakerTwin) -> list[str]:
-    """Return everything in the account that belongs to an endpoint."""
-    sagemaker, s3 = twin.client("sagemaker"), twin.client("s3")
-    scaling = twin.client("application-autoscaling")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=twin.bucket)
+    """Return everything in the account that belongs to an endpoint, its files included."""
+    pages = twin.client("s3").get_paginator("list_objects_v2").paginate(Bucket=twin.bucket)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     return [
-        *(one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]),
-        *(
-            one["EndpointConfigName"]
-            for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]
-        ),
-        *(one["ModelName"] for one in sagemaker.list_models()["Models"]),
-        *(one["Name"] for one in twin.client("scheduler").list_schedules()["Schedules"]),
-        *(
-            one["ResourceId"]
-            for one in scaling.describe_scalable_targets(ServiceNamespace="sagemaker")[
-                "ScalableTargets"
-            ]
-        ),
-        *(one["AlarmName"] for one in twin.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(name for names in twin.resources().values() for name in names),
         *(key for key in keys if key.startswith(("lensa/endpoints/", "lensa/async/"))),
     ]
+
+
+def gone(twin: SagemakerTwin, name: str) -> None:
+    """Return when an endpoint that is on its way out is gone."""
+    if (endpoint := twin.endpoints.get(name)) is not None:
+        assert endpoint.gone.wait(30), endpoint

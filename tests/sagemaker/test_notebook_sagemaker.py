@@ -8,8 +8,9 @@ from typing import Any
 import nbformat
 import pytest
 from cloud import settle
-from conftest import TINY
 from nbclient import NotebookClient
+from people import LEAST
+from shelved import left_of_endpoints
 
 from lensa.testing import SagemakerTwin
 
@@ -41,14 +42,16 @@ def test_from_photos_to_images_and_nothing_left(
     settle(sagemaker_twin, monkeypatch)
     notebook = read()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    recipe = {**TINY, "validation_every": 2}
+    watched = {"validation_prompts": ["a photo of {subject}"], "validation_every": 1}
+    recipe = {**LEAST, **watched}
     code[0].source = SETTINGS.format(photos=str(photos), recipe=recipe)
     NotebookClient(notebook, timeout=240, kernel_name="python3").execute()
 
+    steps = recipe["steps"]
     settings, doctor, train, samples, deploy, generate, styled, save, end = code
     assert settings.outputs == []
     assert "quota" in pages(doctor)
-    assert f'<progress value="{TINY["steps"]}" max="{TINY["steps"]}">' in pages(train)
+    assert f'<progress value="{steps}" max="{steps}">' in pages(train)
     assert "data:image/png;base64," in pages(train)  # the validation images
     assert len(samples.outputs) == 1
     assert "lensa-" in str(deploy.outputs)
@@ -57,7 +60,7 @@ def test_from_photos_to_images_and_nothing_left(
     assert pages(styled).count("data:image/") == 2
     assert "gallery" in str(save.outputs)
     assert end.outputs[-1]["data"]["text/plain"] == "[]"
-    assert not any(sagemaker_twin.resources().values())
+    assert left_of_endpoints(sagemaker_twin) == []
     assert [job.status for job in sagemaker_twin.jobs.values()] == ["Completed"]
 
 
