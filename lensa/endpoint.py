@@ -239,6 +239,8 @@ class Endpoint:
         self.close()
 
     def __repr__(self) -> str:
+        if self.name is not None:
+            return f"<Endpoint {self.name} of {self.avatar}>"
         return f"<Endpoint of {self.avatar} at {self.url}>"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.loaders import JSONFileLoader
 from conftest import TINY
 from moto_stacks import Stacks
 from typer.testing import CliRunner, Result
@@ -33,6 +35,16 @@ spot = true  # cheap
 @pytest.fixture
 def stacks(monkeypatch: pytest.MonkeyPatch) -> Stacks:
     return Stacks(monkeypatch)
+
+
+_READ = cache(JSONFileLoader().load_file)
+
+
+@pytest.fixture(autouse=True)
+def models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of the command line has a session of its own, which would read botocore's models
+    again: most of the time that these tests take."""
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: _READ(path))
 
 
 @pytest.fixture
