@@ -25,7 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-MOST = 6_553_500  # bytes of a request, and of an answer
+MOST = 6_553_500  # bytes of a request, and of an answer, unless MMS_MAX_..._SIZE says otherwise
 UTF8_TYPES = ("application/json", "text/csv")  # of these a handler gets text
 JSON = "application/json"
 
@@ -160,8 +160,9 @@ class Job:
 class Worker:
     """Answers one request after the other, in the order in which they came."""
 
-    def __init__(self, model: Path, waiting: int) -> None:
-        self._handlers = Handlers(model)
+    def __init__(self, model: Path, waiting: int, most: int) -> None:
+        """`waiting`: requests behind the one that is answered; `most`: bytes of an answer."""
+        self._handlers, self._most = Handlers(model), most
         # The one that is being answered is not in the queue.
         self._jobs: queue.Queue[Job] = queue.Queue(waiting)
         threading.Thread(target=self._run, daemon=True).start()
@@ -187,7 +188,7 @@ class Worker:
             job = self._jobs.get()
             try:
                 job.answer = self._handlers.handle(job.body, job.context)
-                if len(job.answer) > MOST:
+                if len(job.answer) > self._most:
                     self._handlers.forget()
                     job.answer = Failure(500, "InternalServerException", "Worker died.")
             except BaseException as error:
@@ -202,6 +203,7 @@ class Requests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     worker: Worker
     model: Path
+    most = MOST
 
     def do_GET(self) -> None:
         if self.path == "/ping":
@@ -211,7 +213,7 @@ class Requests(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        if length > MOST:
+        if length > self.most:
             self.close_connection = True
             self._send(413, b"", {})
             return
@@ -259,11 +261,20 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
+def _number(variable: str, otherwise: int) -> int:
+    return int(os.environ.get(variable) or otherwise)
+
+
 def main() -> None:
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     Requests.model = base / "model"
-    Requests.worker = Worker(Requests.model, int(os.environ.get("MMS_JOB_QUEUE_SIZE", "100")))
-    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
+    Requests.most = _number("MMS_MAX_REQUEST_SIZE", MOST)
+    Requests.worker = Worker(
+        Requests.model,
+        waiting=_number("MMS_JOB_QUEUE_SIZE", 100),
+        most=_number("MMS_MAX_RESPONSE_SIZE", MOST),
+    )
+    port = _number("SAGEMAKER_BIND_TO_PORT", 8080)
     Server(("127.0.0.1", port), Requests).serve_forever()
 
 

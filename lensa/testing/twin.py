@@ -72,6 +72,8 @@ class SagemakerTwin:
         """(region, instance type) -> dollars an hour, to be set by a test."""
         self.calls: list[Call] = []
         """Every request so far, the containers' too (`source`)."""
+        self.patience = 60.0
+        """Real seconds that InvokeEndpoint waits for an answer."""
         self._port, self._python, self._pid_namespace = port, python, pid_namespace
 
     def __enter__(self) -> SagemakerTwin:
@@ -114,7 +116,7 @@ class SagemakerTwin:
             container_key=CONTAINER_KEY,
         )
         self._training = TrainingApi(self._site, self.quotas)
-        self._hosting = Hosting(self._site, self.quotas)
+        self._hosting = Hosting(self._site, self.quotas, lambda: self.patience)
         gateway = Gateway(self._handlers(), self.faults)
         try:
             self._server = Server(gateway, self._port)

@@ -21,6 +21,7 @@ from twinendpoints import (
 )
 
 from lensa.testing import SagemakerTwin
+from lensa.testing.container import namespaces
 
 
 def refused(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -84,6 +85,21 @@ def test_nothing_can_be_written_in_the_model_folder(sagemaker_twin: SagemakerTwi
     for name in ("new.txt", "said.txt", "code/new.txt"):
         code, message = refused(ask, twin=sagemaker_twin, write=name)
         assert code == "ModelError" and "Permission denied" in message
+
+
+@pytest.mark.skipif(not namespaces(process_1=False, isolated=True), reason="needs unshare --net")
+def test_an_isolated_container_answers_and_reaches_nobody(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    make(sagemaker_twin, "alone", isolated=True)
+    for endpoint in sagemaker_twin.endpoints.values():
+        endpoint.wait()
+    port = int(sagemaker_twin.url.rpartition(":")[2])
+    assert ask(sagemaker_twin, reach=port)["reached"]
+    alone = ask(sagemaker_twin, "alone", reach=port)
+    assert alone["said"] == "hello" and not alone["reached"]
+    assert not any(name.startswith("AWS_") for name in alone["environment"])
+    code, message = refused(lambda: ask(sagemaker_twin, "alone", write="new.txt"))
+    assert code == "ModelError" and "Permission denied" in message
 
 
 def test_an_image_of_ones_own_runs_the_server_of_the_bundle(sagemaker_twin: SagemakerTwin) -> None:

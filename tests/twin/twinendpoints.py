@@ -19,7 +19,7 @@ OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/lensa-serving:1"
 
 # Handlers that do what the request says.
 HANDLERS = """
-import json, os, pathlib, time
+import json, os, pathlib, socket, time
 
 print("loading", flush=True)
 
@@ -44,11 +44,20 @@ def predict_fn(asked, model, context):
         return "x" * asked["long"]
     return {
         "said": (model / "said.txt").read_text(),
+        "reached": reached(asked.get("reach")),
         "environment": dict(os.environ),
         "headers": context.get_all_request_header(0),
         "files": sorted(str(p.relative_to(model.parent)) for p in model.parent.rglob("*.txt")),
         "status": asked.get("status", 200),
     }
+
+
+def reached(port):
+    try:
+        socket.create_connection(("127.0.0.1", port or 0), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 def output_fn(answer, accept, context):
@@ -60,15 +69,11 @@ def output_fn(answer, accept, context):
     return json.dumps(answer)
 """
 
-# What lies in a bundle at inference_entrypoint/server.py: a server of an image of one's own.
+# A bundle's program: `python3 lensa.pyz serve`, as an image of one's own starts it.
 SERVER = """
-import argparse, http.server
+import http.server, os, sys
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--host")
-parser.add_argument("--port", type=int)
-parser.add_argument("serve", nargs="?")
-asked = parser.parse_args()
+assert sys.argv[1:] == ["serve"]
 
 
 class Requests(http.server.BaseHTTPRequestHandler):
@@ -83,7 +88,8 @@ class Requests(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body[::-1])
 
 
-http.server.HTTPServer((asked.host, asked.port), Requests).serve_forever()
+port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+http.server.HTTPServer(("127.0.0.1", port), Requests).serve_forever()
 """
 
 
@@ -103,8 +109,7 @@ def bundle() -> bytes:
     """Return a zip like lensa.pyz with a small server in it."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("inference_entrypoint/__init__.py", "")
-        archive.writestr("inference_entrypoint/server.py", SERVER)
+        archive.writestr("__main__.py", SERVER)
     return file.getvalue()
 
 
@@ -138,13 +143,15 @@ def make(
     handlers: str = HANDLERS,
     tags: list[dict[str, str]] | None = None,
     asynchronous: dict[str, Any] | None = None,
+    isolated: bool = False,
     variant: dict[str, Any] | None = None,
     **container: Any,
 ) -> None:
     """Ask for model, configuration and endpoint, all of one name."""
     sagemaker = twin.client("sagemaker")
     uri = upload_model(twin, f"models/{name}", said, handlers)
-    sagemaker.create_model(**model(twin, name, uri, **container))
+    made = model(twin, name, uri, **container)
+    sagemaker.create_model(**made, EnableNetworkIsolation=isolated)
     more = {"AsyncInferenceConfig": asynchronous} if asynchronous else {}
     sagemaker.create_endpoint_config(**config(name, name, **(variant or {})), **more)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags or [])

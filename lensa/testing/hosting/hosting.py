@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lensa.testing.hosting.checks import check_config, check_model
@@ -17,7 +18,8 @@ from lensa.testing.tags import TagsOf
 class Hosting:
     """Models, endpoint configurations, endpoints, their runtime, their scaling and their end."""
 
-    def __init__(self, site: Site, quotas: dict[str, float]) -> None:
+    def __init__(self, site: Site, quotas: dict[str, float], patience: Callable[[], float]) -> None:
+        """`patience`: real seconds that InvokeEndpoint waits for an answer."""
         self.models = ResourceApi(
             MODEL, site.clock, lambda call: check_model(call.parameters, site.s3)
         )
@@ -29,7 +31,7 @@ class Hosting:
             ),
         )
         self.endpoints = EndpointApi(site, quotas, self.models, self.configs)
-        self.runtime = RuntimeApi(self.endpoints, site)
+        self.runtime = RuntimeApi(self.endpoints, site, patience)
         self.scheduler = SchedulerApi(
             site.clock,
             {

@@ -140,9 +140,10 @@ class Keeper:
             last_words = (
                 ["/bin/sh", "-c", 'printf "%s\\n" "$0"; exit 1', fault.log] if fault else None
             )
-            endpoint.starts += 1
             container.start(take, last_words)
-            if self._healthy(container, variant):
+            started = site.clock.now()
+            endpoint.starts += 1  # from here on a test may move the clock
+            if self._healthy(container, variant, started):
                 return container
         except DownloadError as problem:
             container.close()
@@ -159,7 +160,9 @@ class Keeper:
             "pass the ping health check. Please check CloudWatch logs for this endpoint."
         )
 
-    def _healthy(self, container: ServingContainer, variant: dict[str, object]) -> bool:
+    def _healthy(
+        self, container: ServingContainer, variant: dict[str, object], started: datetime
+    ) -> bool:
         """Wait until it is healthy, has ended, or its time is up.
 
         SageMaker starts a container that has ended again until the time is up; here that is all.
@@ -167,7 +170,7 @@ class Keeper:
         clock = self._site.clock
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", _HEALTH_CHECK)
         assert isinstance(seconds, int)
-        end = clock.now() + timedelta(seconds=seconds)
+        end = started + timedelta(seconds=seconds)
         while not self.endpoint.over:
             if container.healthy():
                 return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 from lensa.testing.account import ACCOUNT
@@ -16,7 +17,6 @@ from lensa.testing.operations import Call
 from lensa.testing.sites import Site
 
 MOST = 6_291_456  # bytes of a request, and of an answer
-PATIENCE = 60.0  # real seconds for an answer
 _SECONDS = 15 * 60  # real ones, for an answer to a request that waited
 _TO_LIVE = 6 * 3600  # seconds of the clock that a request may wait
 
@@ -24,9 +24,9 @@ _TO_LIVE = 6 * 3600  # seconds of the clock that a request may wait
 class RuntimeApi:
     """InvokeEndpoint and InvokeEndpointAsync."""
 
-    def __init__(self, endpoints: EndpointApi, site: Site) -> None:
-        self._endpoints, self._site = endpoints, site
-        self.patience = PATIENCE
+    def __init__(self, endpoints: EndpointApi, site: Site, patience: Callable[[], float]) -> None:
+        """`patience`: real seconds that an answer may take."""
+        self._endpoints, self._site, self._patience = endpoints, site, patience
 
     def invoke(self, call: Call) -> Answer:
         body = call.parameters["Body"]
@@ -40,7 +40,7 @@ class RuntimeApi:
                 f"Endpoint {endpoint.name} of account {ACCOUNT} is asynchronous: "
                 "use InvokeEndpointAsync.",
             )
-        reply = ask(endpoint, call.parameters, body, self._site, self.patience)
+        reply = ask(endpoint, call.parameters, body, self._site, self._patience())
         if not 200 <= reply.status < 300:
             raise model_error(endpoint, reply)
         if len(reply.body) > MOST:

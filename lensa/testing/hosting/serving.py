@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from lensa.testing.channels import DownloadError, download_channel
-from lensa.testing.container import SYSTEM_PATH, Container, inside
+from lensa.testing.container import SYSTEM_PATH, Container, inside, namespaces
 from lensa.testing.sites import Site
 
 _STAND_IN = Path(__file__).parent.parent / "hugging_face_image.py"
+_RELAY = Path(__file__).parent.parent / "port_relay.py"
 AWS_IMAGE = "huggingface-pytorch-inference"
 _PING_SECONDS = 2.0  # real ones; SageMaker's own limit for an answer to /ping
 
@@ -53,6 +55,7 @@ class ServingContainer:
         self._name, self._model, self._region, self._site = name, model, region, site
         self._root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=site.folder))
         self._port = 0
+        self._socket: Path | None = None  # the way to the port, if it has a network of its own
         self._process: Container | None = None
 
     # --- its life ---
@@ -76,9 +79,16 @@ class ServingContainer:
         self._port = _free_port()
         python = self._site.container_python()
         environment = self._environment(python)
-        if command is None:
-            command = self._command(python)
-        self._process = Container(_unprivileged(command), environment, self._root, on_line)
+        command = self._command(python) if command is None else command
+        isolated = bool(self._model["EnableNetworkIsolation"])
+        options = namespaces(process_1=False, isolated=isolated)
+        if not os.geteuid() or "--map-root-user" in options:
+            command = _unprivileged(command)
+        if "--net" in options:
+            self._socket = self._site.folder / f"{uuid.uuid4().hex[:8]}.sock"
+            relay = [sys.executable, "-I", str(_RELAY), str(self._socket), str(self._port)]
+            command = [*relay, *command]
+        self._process = Container(command, environment, self._root, on_line, unshare=options)
 
     def exit_code(self) -> int | None:
         """Return the exit code, or None while it runs."""
@@ -92,6 +102,8 @@ class ServingContainer:
         """End every process of it, and remove its files."""
         if self._process is not None:
             self._process.close()
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
         _let_write(self._root, True)
         shutil.rmtree(self._root, ignore_errors=True)
 
@@ -116,7 +128,7 @@ class ServingContainer:
     def _ask(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
+        connection = _Connection(self._socket, self._port, seconds)
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
@@ -144,15 +156,13 @@ class ServingContainer:
         if AWS_IMAGE in self.image:
             # Not on its path: the modules beside it are none of the container's.
             return [str(python), "-P", str(_STAND_IN)]
-        server = [str(python), "-m", "inference_entrypoint.server"]
-        return [*server, "--host", "127.0.0.1", "--port", str(self._port), "serve"]
+        return [str(python), str(self._root / "model" / "code" / "lensa.pyz"), "serve"]
 
     def _environment(self, python: Path) -> dict[str, str]:
         """Return what SageMaker and the image give: nothing of this process's environment."""
         root = self._root
         asked = self._model["PrimaryContainer"].get("Environment", {})
         isolated = self._model["EnableNetworkIsolation"]
-        ours = {} if AWS_IMAGE in self.image else {"PYTHONPATH": f"{root}/model/code/lensa.pyz"}
         return {
             "PATH": f"{python.parent}{os.pathsep}{SYSTEM_PATH}",
             "HOME": str(root / "tmp"),
@@ -163,7 +173,6 @@ class ServingContainer:
             "SAGEMAKER_BASE_DIR": str(root),
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            **ours,
             **({} if isolated else self._site.credentials(self._region)),
             **{name: inside(value, root) for name, value in asked.items()},
         }
@@ -177,9 +186,23 @@ def _free_port() -> int:
 def _unprivileged(command: list[str]) -> list[str]:
     """Let a container of root's keep to the modes of files as well, where that is possible."""
     tool = shutil.which("setpriv")
-    return (
-        [tool, "--bounding-set=-dac_override", *command] if tool and not os.geteuid() else command
-    )
+    return [tool, "--bounding-set=-dac_override", *command] if tool else command
+
+
+class _Connection(http.client.HTTPConnection):
+    """To a port of this machine, or by way of a Unix socket."""
+
+    def __init__(self, path: Path | None, port: int, seconds: float) -> None:
+        super().__init__("127.0.0.1", port, timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        if self._path is None:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 def _let_write(folder: Path, writing: bool) -> None:

@@ -1,0 +1,310 @@
+"""What can go wrong with endpoints: on request in the twin, and by itself as on AWS."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from twinendpoints import (
+    HANDLERS,
+    ask,
+    config,
+    describe,
+    make,
+    model,
+    prefix,
+    put,
+    until,
+    upload_model,
+)
+
+from lensa.testing import SagemakerTwin
+
+SLOW = HANDLERS.replace("def model_fn", "time.sleep(600)\n\n\ndef model_fn")
+
+
+def model_error(twin: SagemakerTwin, **fields: Any) -> dict[str, Any]:
+    with pytest.raises(ClientError) as caught:
+        ask(twin, **fields)
+    answer: dict[str, Any] = caught.value.response
+    assert answer["Error"]["Code"] == "ModelError"
+    return answer
+
+
+def test_an_endpoint_that_is_never_healthy_fails_with_the_reason(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    sagemaker_twin.faults.fail_endpoint(log="CUDA out of memory")
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait("Failed")
+    told = describe(sagemaker_twin)
+    assert told["FailureReason"] == (
+        "The primary container for production variant AllTraffic did not pass the ping health "
+        "check. Please check CloudWatch logs for this endpoint."
+    )
+    assert endpoint.log() == ["CUDA out of memory"] and endpoint.pids == []
+    with pytest.raises(ClientError, match="not found"):
+        ask(sagemaker_twin)
+    sagemaker = sagemaker_twin.client("sagemaker")
+    with pytest.raises(ClientError, match="Cannot update failed endpoint"):
+        sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="here")
+    sagemaker.delete_endpoint(EndpointName="here")
+    assert endpoint.gone.wait(10)
+
+
+def test_the_time_to_become_healthy_is_the_clocks(sagemaker_twin: SagemakerTwin) -> None:
+    # An image of one's own that loads before it listens.
+    put(sagemaker_twin, "models/here/code/lensa.pyz", "import time; time.sleep(600)")
+    make(
+        sagemaker_twin,
+        Image="123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1",
+        variant={"ContainerStartupHealthCheckTimeoutInSeconds": 300},
+    )
+    endpoint = sagemaker_twin.endpoints["here"]
+    endpoint.wait_for(lambda one: one.starts == 1)
+    sagemaker_twin.clock.advance(290)
+    assert not endpoint.gone.wait(0.3) and endpoint.status == "Creating"
+    sagemaker_twin.clock.advance(20)
+    endpoint.wait("Failed")
+    assert "ping health check" in endpoint.failure_reason
+
+
+def test_awss_image_is_healthy_before_its_model_is_loaded(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin, handlers=SLOW)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    assert until(endpoint.log) == ["loading"]  # and it goes on loading
+
+
+def test_a_slow_endpoint_takes_the_clocks_time(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker_twin.faults.slow_endpoint(600)
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"]
+    assert not endpoint.gone.wait(0.3) and endpoint.status == "Creating"
+    sagemaker_twin.clock.advance(600)
+    endpoint.wait()
+
+
+def test_a_busy_container_says_so_in_its_own_words(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    sagemaker_twin.faults.busy(2)
+    for _ in range(2):
+        answer = model_error(sagemaker_twin)
+        assert answer["OriginalStatusCode"] == 503
+        assert '"ServiceUnavailableException"' in answer["OriginalMessage"]
+    assert ask(sagemaker_twin)["said"] == "hello"
+
+
+def test_a_full_queue_is_a_503_of_the_server(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin, Environment={"MMS_JOB_QUEUE_SIZE": "1"})
+    sagemaker_twin.endpoints["here"].wait()
+    ask(sagemaker_twin)  # it is loaded
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, sagemaker_twin, sleep=0.5) for _ in range(4)]
+    refused = [one.exception() for one in asked if one.exception()]
+    assert 1 <= len(refused) <= 2
+    for problem in refused:
+        assert isinstance(problem, ClientError)
+        assert problem.response["OriginalStatusCode"] == 503  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ModelNotReadyException", 429),
+        ("ThrottlingException", 400),
+        ("ServiceUnavailable", 503),
+        ("InternalFailure", 500),
+        ("InternalDependencyException", 530),
+    ],
+)
+def test_the_runtimes_own_errors(sagemaker_twin: SagemakerTwin, code: str, status: int) -> None:
+    sagemaker_twin.faults.fail("InvokeEndpoint", code, "later", times=None)
+    with pytest.raises(ClientError, match="later") as caught:
+        ask(sagemaker_twin)
+    assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def test_a_container_that_dies_costs_its_request_and_is_started_again(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    answer = model_error(sagemaker_twin, exit=1)
+    assert answer["OriginalStatusCode"] == 0
+    assert "the model process exited" in answer["OriginalMessage"]
+    endpoint.wait_for(lambda one: one.starts == 2 and len(one.pids) == 1)
+    endpoint.kill()
+    endpoint.wait_for(lambda one: one.starts == 3 and one.container is not None)
+    assert ask(sagemaker_twin)["said"] == "hello"
+
+
+def test_an_answer_that_does_not_come_in_time(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    ask(sagemaker_twin)  # it is loaded
+    sagemaker_twin.patience = 0.3
+    answer = model_error(sagemaker_twin, sleep=3)
+    assert answer["OriginalStatusCode"] == 0 and "timed out" in answer["OriginalMessage"]
+
+
+def test_six_megabytes_are_the_most_in_and_out(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    with pytest.raises(ClientError, match="HTTP content length exceeded 6291456 bytes"):
+        ask(sagemaker_twin, filler="x" * 6_291_456)
+    answer = model_error(sagemaker_twin, long=6_291_457)
+    assert "could not load the entire response body" in answer["Error"]["Message"]
+    answer = model_error(sagemaker_twin, long=6_553_501)  # more than the server itself sends
+    assert "Worker died." in answer["OriginalMessage"]
+    assert ask(sagemaker_twin)["said"] == "hello"
+
+
+def test_a_model_that_is_gone_when_it_is_needed(sagemaker_twin: SagemakerTwin) -> None:
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    sagemaker = sagemaker_twin.client("sagemaker")
+    sagemaker.create_model(**model(sagemaker_twin, "here", uri))
+    sagemaker.create_endpoint_config(**config("here", "here"))
+    for key in ("said.txt", "code/inference.py"):
+        sagemaker_twin.client("s3").delete_object(
+            Bucket=sagemaker_twin.bucket, Key=f"models/here/{key}"
+        )
+    sagemaker.create_endpoint(EndpointName="here", EndpointConfigName="here")
+    endpoint = sagemaker_twin.endpoints["here"].wait("Failed")
+    assert endpoint.failure_reason.startswith("Failed to download model data for container")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"ModelDataSource": prefix("s3://lensa-twin/models/none/")},
+            "Could not access model data",
+        ),
+        ({"ModelDataSource": prefix("s3://lensa-twin/models/here")}, "end with a forward slash"),
+        ({"ModelDataUrl": "s3://lensa-twin/m.tar.gz"}, "mutually exclusive"),
+        ({"Mode": "MultiModel"}, "lensa.testing has no multi-model containers"),
+        ({"Image": ""}, "Member must satisfy regular expression pattern"),
+        ({"Environment": {f"V{n}": "x" for n in range(101)}}, "length less than or equal to 100"),
+    ],
+)
+def test_a_model_that_could_not_run_is_refused(
+    sagemaker_twin: SagemakerTwin, changes: dict[str, Any], words: str
+) -> None:
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    with pytest.raises(ClientError, match=words) as caught:
+        sagemaker_twin.client("sagemaker").create_model(
+            **model(sagemaker_twin, "here", uri, **changes)
+        )
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_names_are_taken_once_and_have_to_be_there(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    with pytest.raises(ClientError, match='Could not find model "arn:aws:sagemaker:us-east-1:'):
+        sagemaker.create_endpoint_config(**config("here", "here"))
+    with pytest.raises(ClientError, match='Could not find endpoint configuration "arn:'):
+        sagemaker.create_endpoint(EndpointName="here", EndpointConfigName="here")
+    with pytest.raises(ClientError, match="Could not assume role"):
+        sagemaker.create_model(
+            **{
+                **model(sagemaker_twin, "here", uri),
+                "ExecutionRoleArn": "arn:aws:iam::123456789012:role/nobody",
+            }
+        )
+    make(sagemaker_twin)
+    for call, parameters, kind in (
+        (sagemaker.create_model, model(sagemaker_twin, "here", uri), "model"),
+        (sagemaker.create_endpoint_config, config("here", "here"), "endpoint configuration"),
+        (
+            sagemaker.create_endpoint,
+            {"EndpointName": "here", "EndpointConfigName": "here"},
+            "endpoint",
+        ),
+    ):
+        with pytest.raises(ClientError, match=f'Cannot create already existing {kind} "arn:'):
+            call(**parameters)
+
+
+def test_an_endpoint_counts_against_its_quota(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker_twin.quotas["ml.g5.xlarge for endpoint usage"] = 0
+    with pytest.raises(ClientError, match="for endpoint usage' is 0 Instances") as caught:
+        make(sagemaker_twin)
+    assert caught.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+    assert sagemaker_twin.endpoints == {}
+
+
+@pytest.mark.parametrize(
+    ("whole", "variant", "words"),
+    [
+        ({"KmsKeyId": "k"}, {}, "KmsKeyId is not supported for instance type ml.g5.xlarge"),
+        ({}, {"VolumeSizeInGB": 30}, "VolumeSizeInGB is not supported"),
+        ({}, {"ContainerStartupHealthCheckTimeoutInSeconds": 3601}, "less than or equal to 3600"),
+    ],
+)
+def test_a_configuration_that_could_not_run_is_refused(
+    sagemaker_twin: SagemakerTwin, whole: dict[str, Any], variant: dict[str, Any], words: str
+) -> None:
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    sagemaker.create_model(**model(sagemaker_twin, "here", uri))
+    with pytest.raises(ClientError, match=words):
+        sagemaker.create_endpoint_config(**config("here", "here", **variant), **whole)
+
+
+def test_lists_come_in_pages_by_name_and_status(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    for number in range(12):
+        sagemaker.create_model(**model(sagemaker_twin, f"m-{number:02}", uri))
+    pages = list(sagemaker.get_paginator("list_models").paginate(SortBy="Name"))
+    assert [len(page["Models"]) for page in pages] == [10, 2]
+    assert pages[0]["Models"][0]["ModelName"] == "m-11"  # descending, unless asked otherwise
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    assert sagemaker.list_endpoints(StatusEquals="Failed")["Endpoints"] == []
+    assert len(sagemaker.list_endpoints(StatusEquals="InService")["Endpoints"]) == 1
+
+
+def test_an_update_needs_the_old_configuration_to_be_there(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    sagemaker = sagemaker_twin.client("sagemaker")
+    sagemaker.create_endpoint_config(**config("newer", "here"))
+    sagemaker.delete_endpoint_config(EndpointConfigName="here")
+    with pytest.raises(ClientError, match=r'Could not find endpoint configuration "arn:.*/here"'):
+        sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="newer")
+
+
+def test_tags_of_what_belongs_to_an_endpoint(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker = sagemaker_twin.client("sagemaker")
+    make(sagemaker_twin)
+    arn = sagemaker.describe_model(ModelName="here")["ModelArn"]
+    sagemaker.add_tags(
+        ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": ""}]
+    )
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["b"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "1"}]
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        sagemaker.list_tags(ResourceArn=arn.replace("here", "nobody"))
+
+
+def test_nothing_is_left_of_a_twin_that_is_closed_with_endpoints() -> None:
+    threads = set(threading.enumerate())
+    with SagemakerTwin() as twin:
+        make(twin)
+        make(twin, "later", handlers=SLOW)
+        pids = [pid for one in twin.endpoints.values() for pid in one.wait().pids]
+        twin.faults.slow_endpoint(600)
+        make(twin, "never")
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert until(lambda: set(threading.enumerate()) <= threads)
