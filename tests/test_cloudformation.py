@@ -356,12 +356,13 @@ def spelled(part: Any) -> str:
 # --- what the client calls, the caller may ---
 
 
-def calls() -> dict[str, set[str]]:
+def calls(*folders: Path) -> dict[str, set[str]]:
     """IAM action -> the files of ours that need it, read from the names of botocore's operations.
 
     A method of a client that several services have counts for those that the file itself names.
     """
-    sources = [path for path in SAGEMAKER.rglob("*.py") if "stack" not in path.parent.name]
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
+    sources = [path for path in sources if path.parent.name != "stack"]  # an administrator's
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sources}
     named = {path: set(services(tree)) for path, tree in trees.items()}
     session = botocore.session.get_session()
@@ -415,7 +416,7 @@ def iam(service: str, operation: str) -> list[str]:
 
 
 def test_a_caller_may_do_what_the_client_does_and_nothing_more() -> None:
-    needed = calls()
+    needed = calls(SAGEMAKER)
     assert {"sagemaker:CreateTrainingJob", "s3:PutObject", "logs:GetLogEvents"} <= set(needed)
     given = {action for statement in statements("CallerPolicy") for action in actions(statement)}
     missing = {
@@ -426,3 +427,13 @@ def test_a_caller_may_do_what_the_client_does_and_nothing_more() -> None:
     assert missing == {}, "add it to CallerPolicy in infra/cloudformation/lensa.yaml"
     unused = given - set(needed)
     assert unused == BEHIND_A_CALL, "take it out of CallerPolicy, or call it"
+
+
+def test_what_runs_in_a_container_its_role_may_do() -> None:
+    root = SAGEMAKER.parents[2]
+    needed = calls(
+        *(root / name for name in ("launcher", "training_entrypoint", "inference_entrypoint"))
+    )
+    assert {"s3:GetObject", "secretsmanager:GetSecretValue"} <= set(needed)
+    given = {action for each in statements(*OF_THE_EXECUTION_ROLE) for action in actions(each)}
+    assert {action: files for action, files in needed.items() if action not in given} == {}
