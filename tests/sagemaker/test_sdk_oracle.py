@@ -1,4 +1,4 @@
-"""AWS's own SDK as a judge: it reads our job back, and knows the same images.
+"""AWS's own SDK as a judge: it reads our job back, knows the same images, and asks the twin.
 
 It lives in an environment of its own (half a gigabyte), made from `lensa[sagemaker]` for this test;
 LENSA_SDK_PYTHON names one that is there already.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY
+from twin.twinendpoints import make
 
 import lensa
 from lensa.backends.sagemaker.images import ACCOUNTS, training_image
@@ -50,6 +51,30 @@ print(json.dumps({
     "instance_type": job.resource_config.instance_type,
     "checkpoints": job.checkpoint_config.s3_uri,
 }))
+"""
+
+ASK = """
+import json
+from botocore.exceptions import ClientError
+from sagemaker.core.resources import Endpoint
+endpoint = Endpoint.get("here")
+asked = {"content_type": "application/json", "accept": "application/json"}
+answer = endpoint.invoke(body=b"{}", **asked)
+try:
+    endpoint.invoke(body=b'{"raise": "no such prompt"}', **asked)
+except ClientError as error:
+    refused = error.response
+print(json.dumps({
+    "status": endpoint.endpoint_status,
+    "variants": [
+        [one.variant_name, one.current_instance_count] for one in endpoint.production_variants
+    ],
+    "said": json.loads(answer.body.read())["said"],
+    "variant": answer.invoked_production_variant,
+    "refused": [refused["OriginalStatusCode"], json.loads(refused["OriginalMessage"])["message"]],
+    "log": refused["LogStreamArn"].partition("log-group:")[2],
+}))
+endpoint.delete()
 """
 
 
@@ -100,3 +125,17 @@ def test_the_sdk_reads_our_job_back(
         "instance_type": "ml.g5.2xlarge",
         "checkpoints": f"s3://{sagemaker_twin.bucket}/lensa/checkpoints/{job.name}",
     }
+
+
+def test_the_sdk_asks_an_endpoint_of_the_twin(python: str, sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    assert ask(python, ASK) == {
+        "status": "InService",
+        "variants": [["AllTraffic", 1]],
+        "said": "hello",
+        "variant": "AllTraffic",
+        "refused": [400, "no such prompt"],
+        "log": "/aws/sagemaker/Endpoints/here",
+    }
+    assert endpoint.gone.wait(10)
