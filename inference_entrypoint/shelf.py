@@ -31,6 +31,7 @@ from lensa.errors import ArtifactError, LensaError, NotFoundError
 
 FRESH = 30.0  # seconds for which a copy is taken for what lies in S3
 AGAIN = 5.0  # seconds for which what was refused is refused without asking S3
+SILENCE = 20.0  # seconds for which S3 is left alone if it did not answer: each try holds drawing up
 MOST = 500  # avatars on disk
 MOST_BYTES = 8_000_000_000  # and no more than half of what is free
 _MANIFEST_BYTES = 1_000_000
@@ -107,7 +108,7 @@ class Shelf:
                 copy = self._ask(name, copy, check)
             except Busy as busy:
                 if now >= self._silent_until:
-                    self._silent_until = self._clock() + AGAIN
+                    self._silent_until = self._clock() + SILENCE
                     log.warning("%s: %s", name, busy)
                 if copy is None:
                     raise

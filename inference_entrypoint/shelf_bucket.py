@@ -99,8 +99,8 @@ class Bucket:
 
         # Whoever waits for an image waits for this, too.
         patience = Config(
-            connect_timeout=3,
-            read_timeout=10,
+            connect_timeout=2,
+            read_timeout=8,
             retries={"total_max_attempts": 2, "mode": "standard"},
         )
         return boto3.client("s3", region_name=self.region, config=patience)

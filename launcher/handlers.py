@@ -2,7 +2,7 @@
 
 Its toolkit imports `code/inference.py` in the process that will draw, and has imported libraries of
 its own by then. If one of those was replaced a moment ago, the old one would stay in memory: that
-process ends, and the server starts it again.
+process ends, and the server starts it again, as a fork of one that has imported none but psutil.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def _read(name: str, arn: str) -> str:
     except ImportError:
         raise SetupError(
             f"secret for {name} cannot be read: this image has no boto3. Use one that has it, "
-            "such as AWS's huggingface-pytorch-training."
+            "such as AWS's own."
         ) from None
     patience = Config(
         connect_timeout=10, read_timeout=20, retries={"max_attempts": 4, "mode": "standard"}

@@ -99,7 +99,10 @@ def __dir__() -> list[str]:
 
 
 # Settings that say where: `train` takes them beside the recipe.
-_PLACE = ("backend", "home", "region", "profile", "role", "bucket", "prefix", "kms_key")
+_PLACE = (
+    *("backend", "home", "region", "profile", "role", "scheduler_role"),
+    *("bucket", "prefix", "kms_key"),
+)
 
 if TYPE_CHECKING:
     train = Client().train  # with its overloads

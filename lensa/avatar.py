@@ -102,7 +102,7 @@ class Avatar:
 
     def generate(self, prompt: str = "", *, style: str | None = None, **fields: Any) -> Gallery:
         """Make images with an endpoint that is at hand (see `at_hand`): see Endpoint.generate."""
-        from lensa.endpoint import make_request
+        from lensa.requests import make_request
 
         # Refused before anything starts.
         request = make_request(prompt, style=style, name=self.subject, **fields)
@@ -112,7 +112,7 @@ class Avatar:
 
     def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
         """Make an image again, with an endpoint that is at hand: see Endpoint.generate_like."""
-        from lensa.endpoint import request_again
+        from lensa.requests import request_again
 
         # Refused before anything starts. Whoever the file names: this avatar draws.
         changes = {"avatar": None, **changes}

@@ -308,6 +308,8 @@ class Client:
         photos: PhotoInput | None = None,
         *,
         purpose: Purpose = "train",
+        subject: str | None = None,
+        recursive: bool = False,
         kind: Kind | None = None,
         base: str | None = None,
         **fields: Any,
@@ -320,6 +322,8 @@ class Client:
         Args:
             photos: photos to look at as well, given as to `train`.
             purpose: "train" or "deploy".
+            subject: a name to look at as well.
+            recursive: enter folders inside the folder of photos, too.
             fields: what `train` takes (steps, instance_type, spot, ...), or `deploy`.
 
         Raises ConfigError for options that cannot be.
@@ -328,6 +332,8 @@ class Client:
 
         one_of("purpose", purpose, ("train", "deploy"))
         one_of("kind", kind or "person", KINDS)
+        if subject is not None:
+            check_subject(subject)
         backend, options = self.backend, fields
         if purpose == "train":
             own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
@@ -338,7 +344,7 @@ class Client:
             config = recipe.config(backend)
             return config if photos is None else recipe.scaled(backend, config, photos)
 
-        look = partial(self.check, kind=kind or "person", base=recipe.base)
+        look = partial(self.check, kind=kind or "person", base=recipe.base, recursive=recursive)
         return diagnose(
             self.settings,
             backend,

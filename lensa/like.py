@@ -61,7 +61,7 @@ def request_like(source: Source, *, image: str | Path | bytes | None = None) -> 
     """Return the request that makes an image again; its `avatar` is the one that the file names.
 
     `source` is a PNG, JPEG or WebP that lensa made, as a file or opened. `image` is the one that it
-    was begun with, if it was, byte for byte as it was sent: see lensa.endpoint.packed. Nothing is
+    was begun with, if it was, byte for byte as it was sent: see lensa.requests.packed. Nothing is
     filled in anew: the prompt is the one that the text encoder saw. What A1111 made is followed as
     far as its settings have names here; the image will be another one.
 

@@ -271,7 +271,7 @@ def test_a_role_is_only_passed_to_the_service_that_it_is_for() -> None:
 def test_listing_the_bucket_ends_at_the_prefix() -> None:
     for statement in statements("ExecutionRole", "CallerPolicy"):
         if "s3:ListBucket" in actions(statement):
-            below = statement["Condition"]["StringLike"]["s3:prefix"]
+            below = statement["Condition"]["StringLikeIfExists"]["s3:prefix"]
             assert below == [{"Ref": "Prefix"}, {"Fn::Sub": "${Prefix}/*"}]
         if {"s3:GetObject", "s3:DeleteObject"} & actions(statement):
             assert all("${BucketName}/${Prefix}/" in each for each in resources(statement))

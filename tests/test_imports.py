@@ -41,6 +41,7 @@ FLOORS = [
         "lensa.endpoint",
         "lensa.gallery",
         "lensa.pending",
+        "lensa.requests",
         "lensa.id_photo",
         "lensa.like",
         "lensa.display",

@@ -10,8 +10,8 @@ import pytest
 from photos.sets import phone_exif
 from PIL import Image
 
-from lensa.endpoint import make_request, packed
 from lensa.errors import ConfigError
+from lensa.requests import make_request, packed
 
 
 def test_the_subjects_name_is_in_neither_prompt() -> None:

@@ -7,6 +7,8 @@ request and of the weights: a job that is interrupted goes on with the next one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import time
 from pathlib import Path
@@ -41,7 +43,7 @@ def draw_gallery(
         return
     total, done, in_time = sum(item.count for item in items), 0, True
     failed: dict[str, list[str]] = {}  # why -> names
-    drawer = _Drawer(avatar, kept, stop, deadline)
+    drawer = _Drawer(avatar, folder, kept, stop, deadline)
     report.stage("gallery", f"{total} images")
     report.start_counting(0)
     for item in items:
@@ -73,11 +75,12 @@ def draw_gallery(
 class _Drawer:
     """Draws what is not drawn yet, while there is time."""
 
-    def __init__(self, avatar: Avatar, kept: Path, stop: StopRequest, deadline: Deadline) -> None:
+    def __init__(
+        self, avatar: Avatar, folder: Path, kept: Path, stop: StopRequest, deadline: Deadline
+    ) -> None:
         self.avatar, self.kept, self.stop, self.deadline = avatar, kept, stop, deadline
         self.warnings: dict[str, None] = {}  # each once
-        records = avatar.manifest.files
-        self._weights = [one.sha256 for one in records if one.path.endswith(".safetensors")]
+        self._weights = [_tensors(path) for path in sorted(folder.rglob("*.safetensors"))]
         self._longest = 0.0
 
     def file(self, request: GenerationRequest) -> Path | None:
@@ -99,6 +102,17 @@ class _Drawer:
         self._longest = max(self._longest, time.monotonic() - began)
         self.warnings |= dict.fromkeys(result.warnings)
         return file
+
+
+def _tensors(path: Path) -> str:
+    """Return the sha256 of a safetensors file without its metadata: what is said there of a LoRA
+    holds a set, which each process writes in another order."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header.pop("__metadata__", None)
+        sha256 = hashlib.file_digest(file, "sha256")  # from here to the end: the tensors
+    sha256.update(json.dumps(header, sort_keys=True).encode())
+    return sha256.hexdigest()
 
 
 def _whole(file: Path) -> bool:

@@ -54,8 +54,8 @@ def asked_for(
     `subject` is a name that stands for the subject in the prompt. Raises ConfigError or
     NotFoundError for what cannot be asked for.
     """
-    from lensa.endpoint import make_request
     from lensa.prompts.choosing import choose_styles
+    from lensa.requests import make_request
 
     chosen = choose_styles(styles, base=base) if styles else None
     names: list[str | None] = [None] if prompt and chosen is None else []

@@ -45,7 +45,9 @@ class Batch:
             destination=place[0],
             expiry=place[1],
         )
-        return [f"{len(self.rows)} avatars, {self.parallel} at a time.", *whole.lines()]
+        count = len(self.rows)
+        avatars = "1 avatar" if count == 1 else f"{count} avatars"
+        return [f"{avatars}, {min(self.parallel, count)} at a time.", *whole.lines()]
 
     def forecasts(self) -> list[Forecast]:
         """Return time and price of each row's job. Raises ConfigError for jobs of this machine."""

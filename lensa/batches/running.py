@@ -118,7 +118,8 @@ class Running:
         folder = self.out / row.subject
         paths = bring(avatar, row.asked.items, folder)
         outcome.images = [path.relative_to(self.out).as_posix() for path in paths]
-        outcome.detail = f"{len(paths)} images" if row.asked.count else "no gallery is asked for"
+        drew = "1 image" if len(paths) == 1 else f"{len(paths)} images"
+        outcome.detail = drew if row.asked.count else "no gallery is asked for"
         missing = [
             item for item in row.asked.items if len(drawn(avatar.manifest, item)) < item.count
         ]

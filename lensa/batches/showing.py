@@ -42,9 +42,9 @@ def _lines() -> Iterator[OnChange]:
     last: dict[str, str] = {}
 
     def tell(outcome: Outcome) -> None:
-        # Of a job that runs, the numbers change all the time.
-        running = outcome.status == "running"
-        state = f"{outcome.status} {outcome.told.split(' ')[0] if running else outcome.told}"
+        # Of what is at work the numbers change all the time.
+        at_work = outcome.status in {"starting", "running"}
+        state = f"{outcome.status} {outcome.told.split(' ')[0] if at_work else outcome.told}"
         if last.get(outcome.subject) != state:
             last[outcome.subject] = state
             words = f"{outcome.subject}: {outcome.status}  {outcome.told}"

@@ -81,8 +81,8 @@ def generate(
     json: Json = False,
 ) -> None:
     """Make images with an avatar."""
-    from lensa.endpoint import make_request
     from lensa.gallery import make_writable
+    from lensa.requests import make_request
 
     options = fields(
         settings,
@@ -163,8 +163,8 @@ def _again(
     style: str | None,
     options: dict[str, Any],
 ) -> Gallery:
-    from lensa.endpoint import request_again
     from lensa.gallery import make_writable
+    from lensa.requests import request_again
 
     if style is not None:
         raise ConfigError("--like takes the style from the image: leave --style out.")

@@ -118,7 +118,7 @@ def _set_up(
     else:
         _tell(done)
     if done.status == "declined":
-        raise typer.Exit(130)
+        raise typer.Exit(1)
 
 
 def _show(proposal: Proposal) -> None:
@@ -201,7 +201,7 @@ def _remove(account: Account, name: str, settings: Settings, *, yes: bool, json:
     else:
         _tell_removed(removal)
     if removal is None:
-        raise typer.Exit(130)
+        raise typer.Exit(1)
 
 
 def _tell_removed(removal: Removal) -> None:

@@ -59,8 +59,8 @@ def draw_pack(
     A style that fails is told in `failed`, and the others are drawn all the same. Raises
     ConfigError for a request that cannot be sent, StorageError if `out` cannot be written.
     """
-    from lensa.endpoint import make_request
     from lensa.gallery import make_writable
+    from lensa.requests import make_request
 
     for style in chosen:
         # Refused before anything starts. Which avatar is meant is the endpoint's to say.

@@ -14,7 +14,7 @@ from making import config, write_manifest
 from many import LORA, id_of
 from on_the_shelf import Time, address, asked, many_avatars, put, shelf_of, take_away
 
-from inference_entrypoint.shelf import AGAIN, FRESH, Shelf
+from inference_entrypoint.shelf import AGAIN, FRESH, SILENCE, Shelf
 from inference_entrypoint.shelf_bucket import ShelfBusy, ShelfError
 from inference_entrypoint.statuses import refusal
 from lensa.contract import MANIFEST
@@ -166,7 +166,7 @@ def test_when_s3_is_down_what_is_here_is_drawn_and_the_rest_told_to_come_back(
     assert refusal(told.value).status == 503 and refusal(told.value).retry_after
     assert asked(sagemaker_twin) == 2  # one question, and one more try at it
     sagemaker_twin.faults.clear()
-    clock.now += AGAIN
+    clock.now += SILENCE
     assert shelf.fetch(id_of(2)).is_dir()
 
 

@@ -77,7 +77,7 @@ def test_what_replaces_a_module_that_is_in_memory_is_seen_by_a_new_worker(tmp_pa
     """The toolkit has imported its libraries when it comes to us."""
     python = make_interpreter(tmp_path / "python")
     (own,) = (tmp_path / "python").glob("lib/python3*/site-packages")
-    (own / "lensa_probe.py").write_text("")
+    (own / "lensa_probe.py").write_text("OLD = True")
     (own / "lensa_probe-0.9.dist-info").mkdir()
     (own / "lensa_probe-0.9.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: lensa-probe\nVersion: 0.9\n"
@@ -86,12 +86,16 @@ def test_what_replaces_a_module_that_is_in_memory_is_seen_by_a_new_worker(tmp_pa
     (own / "lensa_probe-0.9.dist-info" / "RECORD").write_text(
         record + "lensa_probe-0.9.dist-info/RECORD,,\n"
     )
-    (own / "imported.pth").write_text("import lensa_probe\n")  # before anything of ours
     code = lay_out(make_avatar(tmp_path / "model"))
+    ours = (code / "inference.py").read_text()
+    told = "print('old:', hasattr(lensa_probe, 'OLD'))"
+    (code / "inference.py").write_text(f"import lensa_probe\n{ours}\n{told}\n")
     wheel = make_wheel(code / "wheels")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     require(code / "lensa.pyz", f"lensa-probe==1.0 --hash=sha256:{digest}\n")
     with ServingImage(tmp_path, python) as image:
         image.listening()
-        image.logged("starting again, for lensa-probe")
         assert image.client.post("/invocations", json=ASK).status_code == 200
+        image.logged("starting again, for lensa-probe")
+        image.logged("old: False")
+        assert "old: True" not in image.log()

@@ -12,14 +12,15 @@ from contained import container, environment, run
 from lock import ROOT, pins
 from requirements import need
 
-from launcher.requirements import pinned
-from lensa.backends.bundle import PYTHON, build_wheelhouse
+from launcher.requirements import SERVING, TRAINING, pinned
+from lensa.backends.bundle import PYTHON, build_wheelhouse, serving_code
 
 # What a distribution is imported as, if that does not follow from its name.
 NAMES = {
     "cwevals": "coreweave_evaluations",
     "googleapis-common-protos": "google.rpc",
     "markdown-it-py": "markdown_it",
+    "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "protobuf": "google.protobuf",
     "pyyaml": "yaml",
@@ -33,7 +34,7 @@ NAMES = {
     "opentelemetry-semantic-conventions": "opentelemetry.semconv",
 }
 # They import torch: looked for, not imported.
-OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft"}
+OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft", "prodigyopt"}
 
 
 def python312() -> str | None:
@@ -56,29 +57,60 @@ def answers(candidate: str) -> bool:
     return done.stdout.strip() == PYTHON
 
 
-@pytest.mark.slow
-def test_the_wheelhouse_is_all_that_the_image_lacks(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """The containers' Python, with what is the image's own: of torch there is no build for a CPU
+    and this Python."""
     found = python312()
     need("python312", found is not None, "Python 3.12 (or its path in LENSA_PYTHON312)")
     assert found is not None
     subprocess.run([found, "-m", "venv", tmp_path / "python"], check=True)
     python = tmp_path / "python" / "bin" / "python"
-    # The image's own; of torch there is no build for a CPU and this Python.
     numpy = f"numpy=={pins((ROOT / 'constraints.txt').read_text())['numpy']}"
     pip = [python, "-m", "pip", "install", "--quiet", "--only-binary=:all:", numpy]
     subprocess.run(pip, check=True)
+    return python
+
+
+NOBODY = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "https_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.mark.slow
+def test_the_wheelhouse_is_all_that_the_image_lacks(tmp_path: Path, python: Path) -> None:
     job, bundle = container(tmp_path / "job")
     wheels = build_wheelhouse(tmp_path / "wheelhouses")
     assert len(wheels) == len(pinned())
     shutil.copytree(wheels[0].parent, bundle.parent / "wheels")
-    nobody = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "https_proxy": "http://127.0.0.1:9"}
-    done = run(python, bundle, environment(job, **nobody))
+    done = run(python, bundle, environment(job, **NOBODY))
     assert done.returncode == 2, done.stderr
     assert "the Python package torch is not installed here" in job.layout.failure.read_text()
 
-    modules = {each.name: NAMES.get(each.name, each.name.replace("-", "_")) for each in pinned()}
+    check_imports(python, TRAINING)
+
+
+@pytest.mark.slow
+def test_an_isolated_endpoint_has_its_wheels_beside_its_code(tmp_path: Path, python: Path) -> None:
+    code = serving_code(tmp_path / "wheelhouses")
+    for name, content in code.items():
+        path = tmp_path / "model" / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+    assert len(code) == len(pinned(SERVING)) + 2
+    done = subprocess.run(
+        [python, "-c", "import inference; print(inference.model_fn('model', None))"],
+        env=environment(**NOBODY, PYTHONPATH=str(tmp_path / "model" / "code")),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "No module named 'torch'" in done.stdout, done.stderr  # and nothing else is missing
+    check_imports(python, SERVING)
+
+
+def check_imports(python: Path, package: str) -> None:
+    modules = {
+        each.name: NAMES.get(each.name, each.name.replace("-", "_")) for each in pinned(package)
+    }
     script = "\n".join(
         f"import importlib.util; assert importlib.util.find_spec({module!r})"
         if name in OF_TORCH

@@ -69,6 +69,7 @@ def test_killed_in_the_middle_the_same_call_goes_on_and_brings_every_gallery(
     assert "'Bob on a hill'" in bob
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_with_a_checkpoint_and_says_how_to_go_on(
     tmp_path: Path, client: Client, isolated: Path
 ) -> None:

@@ -8,8 +8,10 @@ for each resource; a resource can be made to fail, and what was done is then tak
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from moto.kms.models import KmsBackend
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
+_PARSE = models.Stack.parse_template
 IMMUTABLE = {"BucketName", "Path", "Name"}  # of what the template has: a change makes a new one
 
 
@@ -38,6 +41,9 @@ class Stacks:
         )
         monkeypatch.setattr(parsing.ResourceMap, "resources", there)
         monkeypatch.setattr(models.ChangeSet, "diff", _diff)
+        monkeypatch.setattr(models.Stack, "parse_template", staticmethod(_template))
+        parse = lambda owner: setattr(owner, "template_dict", _template(owner.template))  # noqa: E731
+        monkeypatch.setattr(models.ChangeSet, "_parse_template", parse)
         make_key = KmsBackend.create_key
 
         def make_readable(owner: Any, policy: Any, *given: Any, **named: Any) -> Any:
@@ -115,6 +121,17 @@ class Stacks:
             yield
         stack.template, stack.output_map = change_set.template, stack._create_output_map()
         _move(stack, f"{kind}_COMPLETE")
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    plain: dict[str, Any] = _PARSE(text)
+    return plain
+
+
+def _template(text: str) -> dict[str, Any]:
+    """Parse a template once for all tests: in Python alone that takes as long as all else."""
+    return copy.deepcopy(_parsed(text))
 
 
 def _update(stack: Any, name: str) -> None:

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from cloud import settle
+from cloud import keys_in, settle
 from local.processes import eventually, finish, lensa
 from people import LEAST, write_people
 
@@ -96,3 +96,18 @@ def test_a_dry_run_tells_time_and_price_of_every_row_and_starts_nothing(
     assert rows[0]["dollars"] > rows[1]["dollars"] > 0
     assert rows[0]["most_dollars"] == pytest.approx(4 * 1.515)
     assert not cloud.jobs
+
+
+@pytest.mark.slow
+def test_an_interrupted_gallery_goes_on_in_the_next_container(
+    cloud: SagemakerTwin, tmp_path: Path
+) -> None:
+    path = write_people(tmp_path, {"subject": "ada", "styles": "anime", "count": 4})
+    # The training has one step: it is the gallery's second image that is interrupted.
+    cloud.faults.interrupt_spot(at_step=2)
+    report = public.batch(path, tmp_path / "out", **{**LEAST, "steps": 1}, spot=True)
+    (job,) = cloud.jobs.values()
+    assert job.starts == 2
+    assert len(report.rows[0].images) == 4
+    kept = [key for key in keys_in(cloud) if "/gallery/" in key and "/checkpoints/" in key]
+    assert len(kept) == 4

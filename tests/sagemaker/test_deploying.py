@@ -236,3 +236,39 @@ def test_what_does_not_go_together_is_refused_before_anything_is_made(
     assert left_of_endpoints(twin) == []
     with pytest.raises(ConfigError, match="keep is an option of backend='sagemaker'"):
         micro_avatar.deploy(keep="2h")
+
+
+@pytest.mark.slow
+def test_an_asynchronous_one_goes_to_zero_machines_and_draws_all_the_same(
+    twin: SagemakerTwin,
+) -> None:
+    with deploy(asynchronous=True) as endpoint:
+        assert twin.resources()["scalable_targets"] and twin.resources()["alarms"]
+        [one] = Client().endpoints()
+        assert (one.kind, one.dollars) == ("asynchronous endpoint", None)
+        assert len(endpoint.generate("as an astronaut", count=2, seed=5, steps=1)) == 2
+    assert left_of_endpoints(twin) == []
+
+
+@pytest.mark.slow
+def test_our_own_image_serves_the_same_folder(twin: SagemakerTwin) -> None:
+    ecr = twin.client("ecr")
+    ecr.create_repository(repositoryName="lensa-serving")
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": "sha256:0"}}
+    ecr.put_image(repositoryName="lensa-serving", imageManifest=json.dumps(manifest), imageTag="1")
+    image = f"{twin.account}.dkr.ecr.us-east-1.amazonaws.com/lensa-serving:1"
+    with deploy(ADA, REX, serving="own", image=image) as endpoint:
+        ours = endpoint.generate("as an astronaut", seed=5, steps=1)
+        theirs = endpoint.generate("as an astronaut", avatar=REX, seed=5, steps=1)
+        assert ours.pictures()[0].tobytes() == theirs.pictures()[0].tobytes()  # same weights
+    assert left_of_endpoints(twin) == []
+
+
+def test_an_asynchronous_one_is_waited_for(twin: SagemakerTwin) -> None:
+    with pytest.raises(ConfigError, match="leave --no-wait"):
+        quickly(asynchronous=True)
+    name = str(quickly(name="lensa-team").name)
+    twin.endpoints[name].wait()
+    with pytest.raises(ConfigError, match="is a real-time endpoint"):
+        deploy(name="lensa-team", asynchronous=True)

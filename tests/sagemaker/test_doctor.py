@@ -141,7 +141,8 @@ def test_photos_are_looked_at_as_lensa_check_does(cloud: SagemakerTwin, tmp_path
     assert result.exit_code == 1
     assert "FAILED  photos" in result.stdout and "lensa check PHOTOS" in result.stdout
     enough = write_photos(tmp_path / "enough", count=5)
-    assert by_name(Client(base="micro").doctor(enough))["photos"].words.startswith("5 photos: ")
+    as_to_train = Client(base="micro").doctor(enough, subject="ada", method="lora", spot=True)
+    assert by_name(as_to_train)["photos"].words.startswith("5 photos: ")
     nowhere = by_name(Client(base="micro").doctor(tmp_path / "nowhere"))["photos"]
     assert nowhere.status == "failed"
 

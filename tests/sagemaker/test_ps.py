@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
+from cloud import train
+from conftest import TINY
 from shelved import (
     ADA,
     REX,
@@ -45,6 +49,24 @@ def test_what_runs_is_shown_with_its_age_its_end_and_its_price(twin: SagemakerTw
 
     for_ever = told("deploy", REX, "--keep", "forever", "--no-wait")
     assert for_ever["end"] is None and "end: forever" in run("ps").stdout
+
+
+def test_a_training_job_that_runs_is_among_it(twin: SagemakerTwin, photos: Path) -> None:
+    twin.faults.slow_start(3600)
+    job = Client().train(photos, subject="max", wait=False, max_hours=1, **TINY)
+    [one] = told("ps")["running"]
+    assert (one["name"], one["kind"], one["status"]) == (job.name, "training job", "starting")
+    assert one["instance_type"] == "ml.g5.2xlarge" and one["dollars"] == 0
+    assert "end: in 59 min" in run("ps").stdout or "end: in 1 h" in run("ps").stdout
+    assert Client().endpoints() == []
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_kept_warm_is_among_it(twin: SagemakerTwin, photos: Path) -> None:
+    avatar = train(photos, warm_pool_minutes=30)
+    [one] = told("ps")["running"]
+    assert (one["name"], one["kind"], one["status"]) == (avatar.id, "warm pool", "Available")
+    assert "end: in 29 min" in run("ps").stdout
 
 
 def test_an_endpoint_that_lost_its_end_is_pointed_at(twin: SagemakerTwin) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.loaders import JSONFileLoader
 from conftest import TINY
 from moto_stacks import Stacks
 from typer.testing import CliRunner, Result
 
+from lensa.backends.sagemaker import images
 from lensa.backends.sagemaker.account import Account
-from lensa.backends.sagemaker.stack.options import SetupOptions
+from lensa.backends.sagemaker.stack import change_set
+from lensa.backends.sagemaker.stack.options import SetupOptions, changed
 from lensa.backends.sagemaker.stack.setting_up import Proposal, set_up
 from lensa.cli import app
 from lensa.client import Client
@@ -33,6 +41,16 @@ spot = true  # cheap
 @pytest.fixture
 def stacks(monkeypatch: pytest.MonkeyPatch) -> Stacks:
     return Stacks(monkeypatch)
+
+
+_READ = cache(JSONFileLoader().load_file)
+
+
+@pytest.fixture(autouse=True)
+def models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of the command line has a session of its own, which would read botocore's models
+    again: most of the time that these tests take."""
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: _READ(path))
 
 
 @pytest.fixture
@@ -129,6 +147,31 @@ def test_where_nobody_can_be_asked_nothing_is_made(twin: SagemakerTwin) -> None:
     assert not Path("lensa.toml").exists()
 
 
+@pytest.mark.parametrize("arguments", [[], ["--remove"]], ids=["making", "removing"])
+def test_on_a_terminal_it_asks_and_no_is_the_default(
+    twin: SagemakerTwin, arguments: list[str]
+) -> None:
+    if arguments:
+        setup("--yes")
+    ours, theirs = pty.openpty()
+    os.write(ours, b"\n")
+    script = "from lensa.cli import main; main()"
+    child = subprocess.run(
+        [sys.executable, "-c", script, "setup", *arguments],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert child.returncode == 1, shown
+    assert "[y/N]" in shown
+    assert "Nothing was" in child.stdout
+    assert is_gone(twin) is not bool(arguments)
+
+
 def test_who_declines_has_nothing_left_behind(twin: SagemakerTwin) -> None:
     seen: list[Proposal] = []
 
@@ -148,6 +191,21 @@ def test_who_declines_has_nothing_left_behind(twin: SagemakerTwin) -> None:
 
 
 # --- changing ---
+
+
+def test_what_was_interrupted_goes_on_and_the_same_command_waits_for_it(
+    twin: SagemakerTwin,
+) -> None:
+    account, options = Account(region="us-east-1"), SetupOptions(bucket=BUCKET)
+    parameters = changed(options.parameters(), {})
+    proposed = change_set.propose(account, "lensa", new=True, parameters=parameters, seconds=0.01)
+    assert proposed is not None
+    change_set.execute(account, proposed)
+    assert stack(twin)["StackStatus"] == "CREATE_IN_PROGRESS"
+    told = setup("--yes").output
+    assert "is being changed already (CREATE_IN_PROGRESS): waiting for that" in told
+    assert "nothing to change" in told
+    assert load_settings().role == outputs(twin)["ExecutionRoleArn"]
 
 
 def test_the_same_again_changes_nothing(twin: SagemakerTwin) -> None:
@@ -341,6 +399,32 @@ def test_a_policy_that_somebody_has_is_named_before_anything_goes(twin: Sagemake
     iam.create_user(UserName="ada")
     iam.attach_user_policy(UserName="ada", PolicyArn=outputs(twin)["CallerPolicyArn"])
     assert "is attached to user ada" in setup("--remove", "--yes", fails=2).output
+    assert stack(twin)["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_while_an_endpoint_runs_the_role_that_ends_it_stays(twin: SagemakerTwin) -> None:
+    setup("--yes")
+    twin.faults.slow_endpoint(600)
+    sagemaker, name = twin.client("sagemaker"), "lensa-7k2m0000-1f3a9c2e"
+    image = f"{images.ACCOUNTS['us-east-1']}.dkr.ecr.us-east-1.amazonaws.com/{images.INFERENCE}"
+    twin.client("s3").put_object(Bucket=BUCKET, Key="m/x", Body=b"x")
+    source = {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn=twin.role,
+        PrimaryContainer={"Image": image, "ModelDataSource": {"S3DataSource": source}},
+    )
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": "ml.g5.xlarge",
+        "InitialInstanceCount": 1,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    told = setup("--remove", "--yes", fails=2).output
+    assert f"endpoint {name} would go on without an end" in told
+    assert "lensa down --all" in told
     assert stack(twin)["StackStatus"] == "CREATE_COMPLETE"
 
 

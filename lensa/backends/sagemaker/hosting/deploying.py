@@ -145,11 +145,13 @@ class Deployment:
 
     def _settled(self) -> EndpointState | None:
         """Return the endpoint as it is, when it is not on its way from one state to another."""
-        found = describe(self._site.account, self._name)
-        if found is not None and not found.settled and found.ours:
-            self._await()
-            found = describe(self._site.account, self._name)
-        return found
+        account, pause = self._site.account, Pause(self._site.settings.poll_seconds)
+        while (found := describe(account, self._name)) is not None:
+            if found.settled or not found.ours:
+                return found
+            self._phase(found.status.lower())
+            pause.wait()
+        return None
 
     def _upload(self) -> None:
         served, store = self._order.served, self._site.store
