@@ -20,6 +20,7 @@ from lensa.testing.sites import Site
 
 _TICK = 0.05  # real seconds between two looks at an endpoint
 _AGAIN = 0.5  # real seconds between two starts of a container that has ended
+_DRAIN = 60.0  # real seconds that a replaced container has for what it was asked
 _HEALTH_CHECK = 600  # seconds of the clock, unless the variant says otherwise
 
 ModelOf = Callable[[str, str], Resource]
@@ -95,7 +96,14 @@ class Keeper:
         )
         self.backlog.touch()
         if before is not None:
+            self._drain(before)
             before.close()
+
+    def _drain(self, container: ServingContainer) -> None:
+        """Let a container that has been replaced answer what it was asked."""
+        end = time.monotonic() + _DRAIN
+        while container.asked and time.monotonic() < end and not self.endpoint.over:
+            time.sleep(_TICK)
 
     def _keep_up(self) -> None:
         """See that there is a container that runs, if there is to be one."""
