@@ -79,6 +79,8 @@ class Deployment:
             self._keep(found)
         else:
             self._update(found)
+        if wait:
+            self._phase("ready")
 
     # --- the three ways ---
 
@@ -101,8 +103,7 @@ class Deployment:
                 self._prove()
                 self._scale()
         except BaseException:
-            if asked or status(self._site.account, self._name) is None:
-                self._clean_up()
+            self._clean_up(asked)
             raise
 
     def _keep(self, found: EndpointState) -> None:
@@ -274,13 +275,19 @@ class Deployment:
             + f"\n{log_place(self._site.account, self._name)}"
         )
 
-    def _clean_up(self) -> None:
-        """Take down what was made. If that is not possible, say so: its end comes all the same."""
-        self._say("taking down what was made.")
+    def _clean_up(self, asked: bool) -> None:
+        """Take down what was made. If that is not possible, say so: its end comes all the same.
+
+        What was not asked for here and is there all the same is another client's, and stays.
+        """
+        failed: list[str] = []
         try:
+            if not asked and status(self._site.account, self._name) is not None:
+                return
+            self._say("taking down what was made.")
             failed = [str(error) for error in self._remove().failed]
         except KeyboardInterrupt:
-            failed = ["interrupted"]
+            failed = ["interrupted."]
         except LensaError as error:
             failed = [str(error)]
         if not failed:
@@ -288,9 +295,9 @@ class Deployment:
         end = None
         with suppress(LensaError):
             end = self._schedules.end(self._name)
-        then = "It has no end of its own" if end is None else f"It ends {end:%Y-%m-%d %H:%M} UTC"
+        then = "No end is set for it" if end is None else f"It ends {end:%Y-%m-%d %H:%M} UTC"
         self._say(
-            f"not all of {self._name} could be removed: {'; '.join(failed)} {then}. "
+            f"not all of {self._name} could be removed: {' '.join(failed)} {then}. "
             f"To be sure: lensa down {self._name}"
         )
 
