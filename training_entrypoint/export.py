@@ -49,13 +49,20 @@ def save_weights(pipeline: Any, trainable: Trainable, folder: Path, dtype: torch
         }
         # Without it a reader takes alpha for equal to the rank, and the adapter is off by a factor.
         metadata = {
-            f"{name}_lora_adapter_metadata": module.peft_config[ADAPTER].to_dict()
+            f"{name}_lora_adapter_metadata": _told(module.peft_config[ADAPTER].to_dict())
             for name, module in trainable.modules.items()
         }
         pipeline.save_lora_weights(folder, **layers, **metadata)
         return
     for name, module in trainable.modules.items():
         module.to(dtype).save_pretrained(folder / name, safe_serialization=True)
+
+
+def _told(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return an adapter's settings as everybody may read them: without the folder of this machine
+    that the base was loaded from, and sets in one order."""
+    settings = settings | {"base_model_name_or_path": None}
+    return {key: sorted(v) if isinstance(v, set) else v for key, v in settings.items()}
 
 
 def write_manifest(folder: Path, manifest: AvatarManifest) -> AvatarManifest:

@@ -155,7 +155,7 @@ def _tell(done: Done) -> None:
             "unchanged": f"The stack {done.stack} is as you ask already: nothing to change.",
         }[done.status]
     )
-    print("lensa.toml says so to every lensa that is called in this folder:")
+    print("In this folder lensa now works on AWS (lensa.toml):")
     for name, value in done.settings.items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         for key, text in pairs:

@@ -302,7 +302,7 @@ class LocalBackend:
         )
 
     def running(self) -> list[Running]:
-        raise ConfigError(f"what runs and costs is asked of AWS: {_ELSEWHERE}")
+        raise ConfigError(f"what costs by the hour runs in AWS. {_ELSEWHERE}")
 
     def take_down(self, names: Sequence[str]) -> list[TakenDown]:
         raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")

@@ -15,8 +15,8 @@ from lensa.backends.sagemaker.refusals import explained
 from lensa.errors import AccountError
 
 _NAME_A_ROLE = (
-    "Name one that SageMaker may assume (a name or an ARN): --role, or LENSA_ROLE. Such a role is "
-    'made in the console under SageMaker AI, "Role manager", or by whoever administers the account.'
+    "Name one that SageMaker may assume (a name or an ARN): --role, or LENSA_ROLE. `lensa setup` "
+    "makes such a role, if you may, or whoever administers the account."
 )
 _RUNTIME = "sagemaker-runtime"
 _ROLE_ARN = re.compile(r"arn:(aws[a-z-]*):iam::\d{12}:role/[\w+=,.@/-]{1,576}")

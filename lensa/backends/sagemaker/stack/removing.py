@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from lensa import configuration
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.refusals import explained
-from lensa.backends.sagemaker.stack.progress import Progress, Say
-from lensa.backends.sagemaker.stack.setting_up import delete
-from lensa.backends.sagemaker.stack.state import Stack, check_name, find
+from lensa.backends.sagemaker.stack.progress import Say
+from lensa.backends.sagemaker.stack.setting_up import delete, settled
+from lensa.backends.sagemaker.stack.state import Stack, check_name
 from lensa.backends.sagemaker.stack.template import RETAINED
 from lensa.errors import AccountError, NotFoundError
 
@@ -55,10 +55,7 @@ def tear_down(
     needs what would go.
     """
     configuration.check_writable()
-    stack = find(account, check_name(name))
-    if stack is not None and stack.moving:
-        say(f"the stack {name} is being changed already ({stack.status}): waiting for that")
-        stack = Progress(account, stack, seconds=seconds, say=say).follow()
+    stack = settled(account, check_name(name), seconds=seconds, say=say)
     if stack is None:
         cleared = configuration.forget()
         raise NotFoundError(

@@ -10,13 +10,14 @@ from lensa import configuration
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.refusals import explained
 from lensa.backends.sagemaker.stack import bucket_choice, change_set, failing, outputs
+from lensa.backends.sagemaker.stack.change_set import ChangeSet
 from lensa.backends.sagemaker.stack.changes import Change
 from lensa.backends.sagemaker.stack.options import SetupOptions, changed
 from lensa.backends.sagemaker.stack.progress import Progress, Say
 from lensa.backends.sagemaker.stack.state import EMPTY, GOOD, STUCK, Stack, check_name, find
 from lensa.errors import AccountError
 
-UNCHANGED = frozenset({*GOOD, "UPDATE_ROLLBACK_COMPLETE"})  # from these it can be changed
+CHANGEABLE = frozenset({*GOOD, "UPDATE_ROLLBACK_COMPLETE"})
 
 
 @dataclass(frozen=True)
@@ -61,45 +62,21 @@ def set_up(
     AccountError if a stack could not be made or changed, with the reason of what failed first.
     """
     configuration.check_writable()
-    stack = _settled(account, check_name(name), seconds, say)
-    if stack is not None and stack.status in STUCK:
-        if not confirm(Proposal(name, new=True, stuck=stack.status)):
-            return Done("declined", name)
-        delete(account, stack, seconds=seconds, say=say)
-        stack = None
-    if stack is not None and stack.status not in {*UNCHANGED, EMPTY}:
-        raise AccountError(failing.unusable(stack))
-    if stack is not None and stack.status == EMPTY:
-        stack = None
-    new = stack is None
-    if new and defaults is not None:
-        options = options.over(defaults)
-    choice = bucket_choice.choose(account, options, stack)
-    parameters = {**options.parameters(), **choice.parameters}
-    proposed = change_set.propose(
-        account,
-        name,
-        new=new,
-        parameters=changed(parameters, {} if stack is None else stack.parameters),
-        seconds=seconds,
-    )
-    if proposed is None:
-        assert stack is not None, "a new stack is a change"
-        return _written(account, "unchanged", stack)
     try:
-        agreed = confirm(Proposal(name, new, proposed.changes, choice.notes))
-    except BaseException:
-        change_set.discard(account, proposed)
-        raise
-    if not agreed:
-        change_set.discard(account, proposed)
+        stack = _usable(account, check_name(name), confirm, say, seconds)
+        proposed, notes = _proposed(account, name, stack, options, defaults, seconds)
+        if proposed is None:
+            assert stack is not None, "a new stack is a change"
+            return _written(account, "unchanged", stack)
+        _confirm(account, Proposal(name, stack is None, proposed.changes, notes), proposed, confirm)
+    except _Declined:
         return Done("declined", name)
     progress = Progress(account, proposed.stack, seconds=seconds, say=say)
     change_set.execute(account, proposed)
     now = progress.follow()
     if now is None or now.status not in GOOD:
         raise AccountError(failing.failed(name, now, progress.first_failure))
-    return _written(account, "made" if new else "changed", now)
+    return _written(account, "made" if stack is None else "changed", now)
 
 
 def delete(account: Account, stack: Stack, *, seconds: float, say: Say) -> None:
@@ -112,8 +89,62 @@ def delete(account: Account, stack: Stack, *, seconds: float, say: Say) -> None:
         raise AccountError(failing.failed(stack.name, now, progress.first_failure))
 
 
-def _settled(account: Account, name: str, seconds: float, say: Say) -> Stack | None:
-    """Return the stack once nobody else changes it any more."""
+class _Declined(Exception):
+    """Somebody was asked, and does not want it."""
+
+
+def _usable(
+    account: Account, name: str, confirm: Confirm, say: Say, seconds: float
+) -> Stack | None:
+    """Return the stack to be changed, None where one is to be made."""
+    stack = settled(account, name, seconds=seconds, say=say)
+    if stack is None or stack.status == EMPTY:
+        return None
+    if stack.status in STUCK:
+        if not confirm(Proposal(name, new=True, stuck=stack.status)):
+            raise _Declined
+        delete(account, stack, seconds=seconds, say=say)
+        return None
+    if stack.status not in CHANGEABLE:
+        raise AccountError(failing.unusable(stack))
+    return stack
+
+
+def _proposed(
+    account: Account,
+    name: str,
+    stack: Stack | None,
+    options: SetupOptions,
+    defaults: SetupOptions | None,
+    seconds: float,
+) -> tuple[ChangeSet | None, list[str]]:
+    """Return what would be done, None for nothing, and what is worth saying of the bucket."""
+    if stack is None and defaults is not None:
+        options = options.over(defaults)
+    choice = bucket_choice.choose(account, options, stack)
+    given = {**options.parameters(), **choice.parameters}
+    proposed = change_set.propose(
+        account,
+        name,
+        new=stack is None,
+        parameters=changed(given, {} if stack is None else stack.parameters),
+        seconds=seconds,
+    )
+    return proposed, choice.notes
+
+
+def _confirm(account: Account, proposal: Proposal, proposed: ChangeSet, confirm: Confirm) -> None:
+    """Ask; whatever is not a yes throws away what was proposed."""
+    try:
+        if not confirm(proposal):
+            raise _Declined
+    except BaseException:
+        change_set.discard(account, proposed)
+        raise
+
+
+def settled(account: Account, name: str, *, seconds: float, say: Say) -> Stack | None:
+    """Return the stack once nobody else changes it any more, None if there is none."""
     stack = find(account, name)
     if stack is None or not stack.moving:
         return stack
