@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,14 +100,18 @@ def test_a_busy_container_says_so_in_its_own_words(sagemaker_twin: SagemakerTwin
     assert ask(sagemaker_twin)["said"] == "hello"
 
 
-def test_a_full_queue_is_a_503_of_the_server(sagemaker_twin: SagemakerTwin) -> None:
+def test_a_full_queue_is_a_503_of_the_server(sagemaker_twin: SagemakerTwin, tmp_path: Path) -> None:
     make(sagemaker_twin, Environment={"MMS_JOB_QUEUE_SIZE": "1"})
-    sagemaker_twin.endpoints["here"].wait()
-    ask(sagemaker_twin)  # it is loaded
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    gate = tmp_path / "gate"
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(ask, sagemaker_twin, sleep=0.5) for _ in range(4)]
-    refused = [one.exception() for one in asked if one.exception()]
-    assert 1 <= len(refused) <= 2
+        asked = [pool.submit(ask, sagemaker_twin, gate=str(gate))]
+        until(lambda: "at the gate" in endpoint.log())
+        asked += [pool.submit(ask, sagemaker_twin, gate=str(gate)) for _ in range(3)]
+        until(lambda: sum(one.done() for one in asked) == 2)
+        gate.touch()
+    refused = [problem for one in asked if (problem := one.exception())]
+    assert len(refused) == 2  # one was answered, one waited
     for problem in refused:
         assert isinstance(problem, ClientError)
         assert problem.response["OriginalStatusCode"] == 503  # type: ignore[typeddict-item]
@@ -270,6 +275,16 @@ def test_lists_come_in_pages_by_name_and_status(sagemaker_twin: SagemakerTwin) -
     sagemaker_twin.endpoints["here"].wait()
     assert sagemaker.list_endpoints(StatusEquals="Failed")["Endpoints"] == []
     assert len(sagemaker.list_endpoints(StatusEquals="InService")["Endpoints"]) == 1
+
+
+def test_a_real_time_endpoint_has_a_machine(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    with pytest.raises(ClientError, match="must be 1 or more"):
+        sagemaker_twin.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName="here",
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}],
+        )
 
 
 def test_an_update_needs_the_old_configuration_to_be_there(sagemaker_twin: SagemakerTwin) -> None:
