@@ -69,6 +69,15 @@ def shelve(twin: SagemakerTwin, avatar: Avatar, id: str = ADA, **changes: Any) -
     return id
 
 
+def shelve_broken(twin: SagemakerTwin, avatar: Avatar) -> str:
+    """Put an avatar there whose weights were altered, and return its id."""
+    broken = shelve(twin, avatar, "lensa-brokenbr-00000003")
+    [weights] = [file for file in avatar.manifest.files if file.path.endswith(".safetensors")]
+    key = f"lensa/avatars/{broken}/output/model/{weights.path}"
+    twin.client("s3").put_object(Bucket=twin.bucket, Key=key, Body=bytes(weights.size))
+    return broken
+
+
 def shelve_many(twin: SagemakerTwin, avatar: Avatar, count: int) -> list[str]:
     """Put avatars into the bucket that have an avatar's shapes and weights of their own."""
     import torch

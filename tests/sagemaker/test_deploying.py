@@ -16,14 +16,17 @@ from shelved import (
     left_of_endpoints,
     quickly,
     shelve,
+    shelve_broken,
     shelve_many,
     twin_fixture,  # noqa: F401
 )
+from typer.testing import CliRunner
 
 from lensa.avatar import Avatar
+from lensa.cli import app
 from lensa.client import Client
 from lensa.contract import BASES
-from lensa.contract.events import Event, NoticeEvent, PhaseEvent
+from lensa.contract.events import Event, NoticeEvent, PhaseEvent, ProgressEvent
 from lensa.errors import AccountError, ConfigError, EndpointError, NotFoundError
 from lensa.testing import SagemakerTwin
 
@@ -55,6 +58,12 @@ def test_an_endpoint_draws_takes_another_avatar_in_and_goes_with_its_block(
         assert drawn.pictures()[0].tobytes() == gallery.pictures()[0].tobytes()  # same weights
         assert len(twin.called("CreateEndpoint")) == 1
 
+        asked = CliRunner().invoke(
+            app,
+            [*("generate", REX, "on the moon", "--endpoint", name), *("--steps", "1", "--json")],
+        )
+        assert json.loads(asked.stdout)["images"], asked.output
+
         # A generation asked of the avatar itself finds the endpoint, and leaves it running.
         assert len(Client().avatar(REX).generate("on the moon", steps=1)) == 1
         assert endpoint.alive()
@@ -64,6 +73,20 @@ def test_an_endpoint_draws_takes_another_avatar_in_and_goes_with_its_block(
             endpoint.remove(ADA)
     assert left_of_endpoints(twin) == []
     endpoint.close()  # again does nothing
+
+
+def test_an_interrupted_one_leaves_the_same_endpoint_of_another_client_alone(
+    twin: SagemakerTwin,
+) -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, ProgressEvent) and not twin.endpoints:
+            quickly()  # another client is quicker
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Client().deploy(ADA, on_event=interrupt)
+    [endpoint] = twin.endpoints.values()
+    assert endpoint.wait().status == "InService" and end_of(twin, endpoint.name)
 
 
 def test_the_end_is_set_before_the_endpoint_and_is_exact(twin: SagemakerTwin) -> None:
@@ -118,11 +141,7 @@ def test_what_never_gets_healthy_is_told_with_its_log_and_leaves_nothing(
 def test_what_is_in_service_and_cannot_draw_is_taken_down_too(
     twin: SagemakerTwin, micro_avatar: Avatar
 ) -> None:
-    broken = shelve(twin, micro_avatar, "lensa-brokenbr-00000003")
-    weights = next(file.path for file in micro_avatar.manifest.files if "safetensors" in file.path)
-    size = next(file.size for file in micro_avatar.manifest.files if file.path == weights)
-    key = f"lensa/avatars/{broken}/output/model/{weights}"
-    twin.client("s3").put_object(Bucket=twin.bucket, Key=key, Body=bytes(size))
+    broken = shelve_broken(twin, micro_avatar)
     with pytest.raises(EndpointError, match=r"it does not draw.* was altered") as raised:
         deploy(broken)
     assert "/aws/sagemaker/Endpoints/" in str(raised.value)
@@ -185,6 +204,21 @@ def test_an_update_that_fails_leaves_what_served_before(twin: SagemakerTwin) -> 
     assert "out of luck" in str(raised.value)
     assert twin.endpoints["lensa-team"].config.name == before
     assert len(twin.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+
+
+@pytest.mark.slow
+def test_an_update_that_cannot_draw_goes_back_to_what_served_before(
+    twin: SagemakerTwin, micro_avatar: Avatar
+) -> None:
+    broken = shelve_broken(twin, micro_avatar)
+    quickly(name="lensa-team")
+    before = twin.endpoints["lensa-team"].wait().config.name
+    with pytest.raises(EndpointError, match="It serves again what it did"):
+        deploy(broken, name="lensa-team")
+    assert twin.endpoints["lensa-team"].config.name == before
+    assert twin.endpoints["lensa-team"].status == "InService"
+    assert len(twin.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+    assert Client().endpoint("lensa-team").avatars == [ADA]
 
 
 def test_what_somebody_else_made_is_never_touched(twin: SagemakerTwin) -> None:

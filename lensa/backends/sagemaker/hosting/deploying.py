@@ -38,6 +38,9 @@ PROBE = GenerationRequest.model_validate(
 )
 
 
+_TAKEN_DOWN = "Everything was taken down again."
+
+
 class Deployment:
     """One call of `deploy`."""
 
@@ -76,6 +79,8 @@ class Deployment:
             self._keep(found)
         else:
             self._update(found)
+        if wait:
+            self._phase("ready")
 
     # --- the three ways ---
 
@@ -83,13 +88,14 @@ class Deployment:
         self._check()
         if is_orphan(self._site, self._name):
             self._remove()  # what an earlier one of that name left, when its end had come
-        mine = True
+        asked = False  # for the endpoint: until then one of that name is somebody else's
         try:
             self._set_end(None)
             self._upload()
             self._make_parts()
             self._set_end_anew()
-            mine = self._make_endpoint()
+            asked = True
+            asked = self._make_endpoint()
             if wait:
                 state = self._await()
                 if state.status != "InService":
@@ -97,8 +103,7 @@ class Deployment:
                 self._prove()
                 self._scale()
         except BaseException:
-            if mine:
-                self._clean_up()
+            self._clean_up(asked)
             raise
 
     def _keep(self, found: EndpointState) -> None:
@@ -126,20 +131,25 @@ class Deployment:
         state = self._await()
         if state.config != self._order.config["EndpointConfigName"]:
             self._drop_all_but(before)
+            self._scale()
             raise self._failed(state.reason, "It goes on serving what it did.")
         try:
-            self._prove()
-        except LensaError as error:
-            if before is None:
-                raise
-            self._say("it does not draw: back to what it served before.")
-            self._change_to(before.config)
-            self._await()
-            self._drop_all_but(before)
-            raise EndpointError(f"{error}\nIt serves again what it did.") from None
+            self._prove("It serves again what it did." if before is not None else "It stays so.")
+        except LensaError:
+            if before is not None:
+                self._go_back(before)
+            raise
         self._scale()
         self._tag(found)
         self._drop_all_but(parts.contents(account, bucket, state.config))
+
+    def _go_back(self, before: parts.Contents) -> None:
+        """Let it serve what it did before an update that does not draw."""
+        self._say("it does not draw: back to what it served before.")
+        self._change_to(before.config)
+        self._await()
+        self._drop_all_but(before)
+        self._scale()
 
     # --- the steps ---
 
@@ -225,7 +235,7 @@ class Deployment:
             self._phase(state.status.lower())
             pause.wait()
 
-    def _prove(self) -> None:
+    def _prove(self, after: str = _TAKEN_DOWN) -> None:
         """Let it draw a small image. InService says that a port is open; in AWS's image it is so
         while the model loads, and after that has failed."""
         self._phase("loading")
@@ -234,7 +244,7 @@ class Deployment:
         try:
             server.invoke(PROBE.model_copy(update={"avatar": one}))
         except LensaError as error:
-            raise self._failed(f"it does not draw: {error}") from error
+            raise self._failed(f"it does not draw: {error}", after) from error
 
     def _scale(self) -> None:
         options = self._order.options
@@ -256,9 +266,7 @@ class Deployment:
 
     # --- when it fails ---
 
-    def _failed(
-        self, reason: str, after: str = "Everything was taken down again."
-    ) -> EndpointError:
+    def _failed(self, reason: str, after: str = _TAKEN_DOWN) -> EndpointError:
         lines = last_words(self._site.account, self._name)
         said = "".join(f"\n  {line}" for line in lines)
         return EndpointError(
@@ -267,13 +275,19 @@ class Deployment:
             + f"\n{log_place(self._site.account, self._name)}"
         )
 
-    def _clean_up(self) -> None:
-        """Take down what was made. If that is not possible, say so: its end comes all the same."""
-        self._say("taking down what was made.")
+    def _clean_up(self, asked: bool) -> None:
+        """Take down what was made. If that is not possible, say so: its end comes all the same.
+
+        What was not asked for here and is there all the same is another client's, and stays.
+        """
+        failed: list[str] = []
         try:
+            if not asked and status(self._site.account, self._name) is not None:
+                return
+            self._say("taking down what was made.")
             failed = [str(error) for error in self._remove().failed]
         except KeyboardInterrupt:
-            failed = ["interrupted"]
+            failed = ["interrupted."]
         except LensaError as error:
             failed = [str(error)]
         if not failed:
@@ -281,9 +295,9 @@ class Deployment:
         end = None
         with suppress(LensaError):
             end = self._schedules.end(self._name)
-        then = "It has no end of its own" if end is None else f"It ends {end:%Y-%m-%d %H:%M} UTC"
+        then = "No end is set for it" if end is None else f"It ends {end:%Y-%m-%d %H:%M} UTC"
         self._say(
-            f"not all of {self._name} could be removed: {'; '.join(failed)} {then}. "
+            f"not all of {self._name} could be removed: {' '.join(failed)} {then}. "
             f"To be sure: lensa down {self._name}"
         )
 

@@ -12,7 +12,7 @@ from lensa.backends.sagemaker.hosting.calling import SERVING
 from lensa.backends.sagemaker.hosting.deploying import Deployment
 from lensa.backends.sagemaker.hosting.leftovers import has_left, orphans
 from lensa.backends.sagemaker.hosting.options import DeployOptions
-from lensa.backends.sagemaker.hosting.order import Site, compose
+from lensa.backends.sagemaker.hosting.order import Order, Site, compose
 from lensa.backends.sagemaker.hosting.removing import remove
 from lensa.backends.sagemaker.hosting.server import DeployedServer
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe
@@ -46,7 +46,7 @@ class Host:
                 "to be there for that: leave --no-wait (wait=False) out."
             )
         order = compose(self._site, avatars, options)
-        on_event(NoticeEvent(message=self._opening(order.endpoint, options)))
+        on_event(NoticeEvent(message=self._opening(order)))
 
         def ask(on_wait: Callable[[str], None]) -> DeployedServer:
             return self._server(order.endpoint, on_wait=on_wait)
@@ -133,14 +133,23 @@ class Host:
             raise NotFoundError(self._unknown(name))
         return state
 
-    def _opening(self, name: str, options: DeployOptions) -> str:
+    def _opening(self, order: Order) -> str:
+        """Return what is said first: the endpoint, its price, its end, and what it cannot do."""
+        options, base = order.options, order.avatar.config.base
         hourly = self._hourly(options.instance_type, "Hosting")
         price = "" if hourly is None else f" (${hourly:g} an hour)"
-        lines = [f"endpoint {name} on {options.instance_type}{price}, kept {_kept(options)}"]
+        lines = [
+            f"endpoint {order.endpoint} on {options.instance_type}{price}, kept {_kept(options)}"
+        ]
         if options.network_isolation:
             lines.append(
                 "it is isolated from the network: these are its avatars, and none can be added."
             )
+            if base.source == "hub":
+                lines.append(
+                    "what is on the hub beside the base it does not have: no expand, and of a "
+                    "person safety=False."
+                )
         return "\n".join(lines)
 
 
