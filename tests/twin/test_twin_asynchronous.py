@@ -166,6 +166,30 @@ def test_without_the_alarm_and_its_policy_a_request_waits_for_ever(
     assert endpoint.desired == endpoint.current == 0
 
 
+def test_a_request_whose_turn_comes_too_late_is_a_failure(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+
+    def instances(count: int) -> None:
+        sagemaker_twin.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName="here",
+            DesiredWeightsAndCapacities=[
+                {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
+            ],
+        )
+        endpoint.wait_for(lambda one: one.current == count)
+
+    instances(0)
+    late = send(sagemaker_twin)
+    sagemaker_twin.clock.advance(6 * 3600 + 60)
+    fine = send(sagemaker_twin)
+    assert not endpoint.gone.wait(0.1)
+    instances(1)
+    assert until(lambda: fetched(sagemaker_twin, fine["OutputLocation"]))
+    told = until(lambda: fetched(sagemaker_twin, late["FailureLocation"]))
+    assert b"RequestTTLSeconds" in told
+
+
 def test_without_target_tracking_it_never_sleeps(sagemaker_twin: SagemakerTwin) -> None:
     make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
     endpoint = sagemaker_twin.endpoints["here"].wait()

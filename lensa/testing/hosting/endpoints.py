@@ -80,7 +80,10 @@ class EndpointApi:
         for asked in call.parameters["DesiredWeightsAndCapacities"]:
             if asked["VariantName"] != endpoint.variant["VariantName"]:
                 raise _refused(f"Could not find variant {asked['VariantName']}.")
-            endpoint.desired = asked.get("DesiredInstanceCount", endpoint.desired)
+            count = asked.get("DesiredInstanceCount", endpoint.desired)
+            if not count and not endpoint.asynchronous:
+                raise _refused("DesiredInstanceCount of a real-time endpoint must be 1 or more.")
+            endpoint.desired = count
         endpoint.wake.set()
         return {"EndpointArn": endpoint.arn}
 
