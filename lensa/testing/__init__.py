@@ -1,4 +1,4 @@
-"""An AWS account that is not there, for tests: moto's, where training jobs really run.
+"""An AWS account that is not there, for tests: moto's, with training jobs and endpoints that run.
 
     pip install lensa[testing]
 
@@ -17,9 +17,14 @@ nothing of yours; checkpoints are synced, the model is uploaded, the log goes to
 that begin with /opt/ml become the container's in arguments and environment values; elsewhere the
 job has to ask $SAGEMAKER_BASE_DIR.
 
+An endpoint runs as SageMaker runs it, too: model and code come from S3 into folders that nothing
+can write to, the image's server is started, and InvokeEndpoint reaches it; InvokeEndpointAsync goes
+by way of the bucket. What EventBridge Scheduler is to delete goes when the clock says so.
+
 `twin.clock.advance(seconds)` lets time pass: limits, timestamps and bills follow that clock.
-`twin.faults` is everything that can go wrong. `twin.jobs`, `twin.calls` and `twin.called(...)` say
-what happened. `twin.quotas` and `twin.prices` are the account's. Without pytest:
+`twin.faults` is everything that can go wrong. `twin.jobs`, `twin.endpoints`, `twin.calls` and
+`twin.called(...)` say what happened, `twin.resources()` what is there. `twin.quotas` and
+`twin.prices` are the account's. Without pytest:
 
     with SagemakerTwin() as twin:
         subprocess.run(["my-tool", "train"], env={**os.environ, **twin.environment})
@@ -38,14 +43,16 @@ if TYPE_CHECKING:
     from lensa.testing.hosting.endpoint import TwinEndpoint
     from lensa.testing.job import TwinJob
     from lensa.testing.operations import Call
+    from lensa.testing.schedules import Firing
     from lensa.testing.twin import SagemakerTwin
 
-__all__ = ["Call", "Clock", "Faults", "SagemakerTwin", "TwinEndpoint", "TwinJob"]
+__all__ = ["Call", "Clock", "Faults", "Firing", "SagemakerTwin", "TwinEndpoint", "TwinJob"]
 
 _HOMES = {
     "Call": "lensa.testing.operations",
     "Clock": "lensa.testing.clock",
     "Faults": "lensa.testing.faults",
+    "Firing": "lensa.testing.schedules",
     "SagemakerTwin": "lensa.testing.twin",
     "TwinEndpoint": "lensa.testing.hosting.endpoint",
     "TwinJob": "lensa.testing.job",

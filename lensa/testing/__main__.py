@@ -49,7 +49,8 @@ def main() -> int:
             "environment": twin.environment,
         }
         print(json.dumps(facts), flush=True)
-        end.wait()
+        while not end.wait(0.5):  # a signal that another thread gets would not wake this one
+            pass
     finally:
         twin.close()
     return 0

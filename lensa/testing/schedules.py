@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 import threading
+import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,10 +39,10 @@ class Firing:
     region: str
     operation: str
     """As in the API: DeleteEndpoint."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    time: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    parameters: dict[str, Any]
+    time: datetime
     """Of the twin's clock."""
-    problem: str = ""
+    problem: str
     """Why nothing came of it, if nothing did."""
 
 
@@ -108,7 +109,7 @@ class SchedulerApi:
             )
         if match := _UNIVERSAL.fullmatch(target["Arn"]):
             try:
-                _parameters(match[1], match[2], target.get("Input"))
+                _parameters(match[1], _capital(match[2]), target.get("Input"))
             except AwsError as problem:
                 raise AwsError(
                     "ValidationException",
@@ -120,7 +121,10 @@ class SchedulerApi:
     def _run(self) -> None:
         while not self._closing:
             for region, group, entry in list(_entries()):
-                self._look(region, group, entry)
+                try:
+                    self._look(region, group, entry)
+                except Exception:  # a test has to see it, and the other entries have to come
+                    self._record(region, group, entry, traceback.format_exc())
             self._wake.wait(_TICK)
             self._wake.clear()
 
@@ -131,32 +135,51 @@ class SchedulerApi:
             return
         if entry.state not in {None, "ENABLED"}:
             return
+        retries = entry.target.get("RetryPolicy", {})
         age = (self._clock.now() - time).total_seconds()
-        again = age < entry.target["RetryPolicy"]["MaximumEventAgeInSeconds"]
-        firing = self._fire(region, entry.name, entry.target)
-        if "in-progress" in firing.problem and again:
-            return  # AWS tries again, too, for a day
+        again = retries.get("MaximumRetryAttempts", 185) > 0 and (
+            age < retries.get("MaximumEventAgeInSeconds", 86_400)
+        )
+        operation, parameters, problem = self._fire(region, entry.target)
+        if "in-progress" in problem and again:
+            return  # AWS tries again, too
+        self._record(region, group, entry, problem, operation, parameters)
+
+    def _record(
+        self,
+        region: str,
+        group: Any,
+        entry: Any,
+        problem: str,
+        operation: str = "",
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        """Note that an entry came to pass, for the first and last time."""
+        self._done.add((region, group.name, entry.name, entry.schedule_expression))
+        firing = Firing(entry.name, region, operation, parameters or {}, self._clock.now(), problem)
         self.firings.append(firing)
-        self._done.add(key)
         if entry.action_after_completion == "DELETE":
             group.schedules.pop(entry.name, None)
 
-    def _fire(self, region: str, name: str, target: dict[str, Any]) -> Firing:
+    def _fire(self, region: str, target: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
+        """Do what an entry is for; return operation, parameters, and what went wrong."""
         match = _UNIVERSAL.fullmatch(target["Arn"])
-        operation = match[2][0].upper() + match[2][1:] if match else target["Arn"]
+        if (
+            match is None
+            or match[1] != "sagemaker"
+            or ((operation := _capital(match[2])) not in self._actions)
+        ):
+            return "", {}, f"lensa.testing cannot do {target['Arn']}"
+        if problem := why_not(target["RoleArn"], SCHEDULER):
+            return operation, {}, problem
         parameters: dict[str, Any] = {}
-        problem = why_not(target["RoleArn"], SCHEDULER)
-        action = self._actions.get(operation) if match and match[1] == "sagemaker" else None
-        if not problem and (match is None or action is None):
-            problem = f"lensa.testing cannot do {target['Arn']}"
-        elif not problem and match is not None and action is not None:
-            try:
-                parameters = _parameters(match[1], match[2], target.get("Input"))
-                call = Call("sagemaker", operation, parameters, region, "platform")
-                action(call, target["RoleArn"])
-            except AwsError as refusal:
-                problem = str(refusal)
-        return Firing(name, region, operation, parameters, self._clock.now(), problem)
+        try:
+            parameters = _parameters(match[1], operation, target.get("Input"))
+            call = Call("sagemaker", operation, parameters, region, "platform")
+            self._actions[operation](call, target["RoleArn"])
+        except AwsError as refusal:
+            return operation, parameters, str(refusal)
+        return operation, parameters, ""
 
     def _find(self, region: str, group: str, name: str) -> Any:
         for where, entries, entry in _entries():
@@ -199,5 +222,10 @@ def _parameters(service: str, operation: str, text: str | None) -> dict[str, Any
         parameters = None
     if not isinstance(parameters, dict):
         raise AwsError("ValidationException", "The Input is not a JSON object.")
-    check_input(service, operation[0].upper() + operation[1:], parameters)
+    check_input(service, operation, parameters)
     return parameters
+
+
+def _capital(operation: str) -> str:
+    """Return the API's name of what a target calls deleteEndpoint."""
+    return operation[0].upper() + operation[1:]

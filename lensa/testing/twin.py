@@ -1,4 +1,4 @@
-"""The twin: an AWS account that is not there, and really runs its training jobs."""
+"""The twin: an AWS account that is not there, and really runs its training jobs and endpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLIENT_KEY = "AKIATWINCLIENT"
 
 
 class SagemakerTwin:
-    """moto's AWS on a local port, with SageMaker's training jobs for real.
+    """moto's AWS on a local port, with SageMaker's training jobs and endpoints for real.
 
     Use it as a context manager. One twin at a time in a process: moto's state is the process's.
     An account without anything but `role` and `bucket` is there each time.

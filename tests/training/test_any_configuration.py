@@ -175,7 +175,8 @@ def test_any_configuration_runs_or_is_refused(drawn: dict[str, Any], some_photos
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=QUIET, phases=AS_FOUND)
+@pytest.mark.timeout(1800)  # seconds an example on a busy machine
+@settings(max_examples=250, deadline=None, suppress_health_check=QUIET, phases=AS_FOUND)
 @given(drawn=changes())
 def test_many_configurations_run_or_are_refused(drawn: dict[str, Any], some_photos: Path) -> None:
     check_one(drawn, some_photos)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from twinendpoints import config, describe, make, put, until
+from twinendpoints import config, describe, entry, make, put, role, until
 
 from lensa.testing import SagemakerTwin
 
@@ -223,3 +223,28 @@ def test_an_endpoint_that_is_deleted_takes_its_target_along_and_leaves_the_alarm
     assert endpoint.gone.wait(10)
     left = sagemaker_twin.resources()
     assert left["scalable_targets"] == [] and left["alarms"] == ["here-waits"]
+
+
+def test_the_schedulers_role_needs_to_take_the_target_back(sagemaker_twin: SagemakerTwin) -> None:
+    """AWS deregisters it with the endpoint, in the name of whoever deletes that."""
+    service, delete = "scheduler.amazonaws.com", "sagemaker:DeleteEndpoint"
+    weak = role(sagemaker_twin, "weak", service, delete)
+    strong = role(
+        sagemaker_twin,
+        "strong",
+        service,
+        delete,
+        "application-autoscaling:DeregisterScalableTarget",
+    )
+    make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    scale(sagemaker_twin)
+    for name, arn in (("weak", weak), ("strong", strong)):
+        asked = {**entry(sagemaker_twin, 60, RoleArn=arn), "Name": name}
+        sagemaker_twin.client("scheduler").create_schedule(**asked)
+        sagemaker_twin.clock.advance(60)
+        until(lambda name=name: [one for one in sagemaker_twin.firings if one.schedule == name])
+        assert endpoint.over == (name == "strong")
+    [refused, done] = [one.problem for one in sagemaker_twin.firings]
+    assert "may not do application-autoscaling:DeregisterScalableTarget" in refused
+    assert done == "" and endpoint.gone.wait(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from twinendpoints import (
     model,
     prefix,
     put,
+    until,
     upload_model,
 )
 
@@ -171,6 +173,24 @@ def test_an_update_serves_the_old_model_until_the_new_one_is_healthy(
     assert ask(sagemaker_twin)["said"] == "good day"
     assert describe(sagemaker_twin)["EndpointConfigName"] == "newer"
     assert len(endpoint.pids) == 1
+
+
+def test_an_update_cuts_no_request_off(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    ask(sagemaker_twin)  # it is loaded
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/newer", "good day")
+    sagemaker.create_model(**model(sagemaker_twin, "newer", uri))
+    sagemaker.create_endpoint_config(**config("newer", "newer"))
+    with ThreadPoolExecutor(1) as pool:
+        before = endpoint.container
+        long = pool.submit(ask, sagemaker_twin, sleep=1.5)
+        until(lambda: before is not None and before.asked)
+        sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="newer")
+        endpoint.wait_for(lambda one: one.container is not before)
+        assert ask(sagemaker_twin)["said"] == "good day"
+        assert long.result()["said"] == "hello"
 
 
 def test_an_update_that_fails_leaves_what_was_there_and_says_why(

@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from twinendpoints import config, make, model, until, upload_model
+from twinendpoints import config, entry, make, model, role, until, upload_model
 
 from lensa.testing import SagemakerTwin
-
-
-def at(twin: SagemakerTwin, seconds: float) -> str:
-    return f"at({twin.clock.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
-
-
-def entry(twin: SagemakerTwin, seconds: float, **target: Any) -> dict[str, Any]:
-    """Return the parameters of CreateSchedule for an endpoint's end."""
-    return {
-        "Name": "here",
-        "ScheduleExpression": at(twin, seconds),
-        "FlexibleTimeWindow": {"Mode": "OFF"},
-        "ActionAfterCompletion": "DELETE",
-        "Target": {
-            "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
-            "RoleArn": twin.role,
-            "Input": json.dumps({"EndpointName": "here"}),
-            **target,
-        },
-    }
-
-
-def role(twin: SagemakerTwin, name: str, service: str, *allowed: str) -> str:
-    iam = twin.client("iam")
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    made = iam.create_role(
-        RoleName=name,
-        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
-    if allowed:
-        may = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
-        iam.put_role_policy(RoleName=name, PolicyName="may", PolicyDocument=policy)
-    return str(made["Role"]["Arn"])
 
 
 def test_an_endpoint_is_deleted_at_its_hour_and_the_entry_goes_with_it(

@@ -7,6 +7,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from lensa.testing import SagemakerTwin
@@ -155,6 +156,40 @@ def make(
     more = {"AsyncInferenceConfig": asynchronous} if asynchronous else {}
     sagemaker.create_endpoint_config(**config(name, name, **(variant or {})), **more)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags or [])
+
+
+def at(twin: SagemakerTwin, seconds: float) -> str:
+    return f"at({twin.clock.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
+
+
+def entry(twin: SagemakerTwin, seconds: float, **target: Any) -> dict[str, Any]:
+    """Return the parameters of CreateSchedule for an endpoint's end."""
+    return {
+        "Name": "here",
+        "ScheduleExpression": at(twin, seconds),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:deleteEndpoint",
+            "RoleArn": twin.role,
+            "Input": json.dumps({"EndpointName": "here"}),
+            **target,
+        },
+    }
+
+
+def role(twin: SagemakerTwin, name: str, service: str, *allowed: str) -> str:
+    iam = twin.client("iam")
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    made = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    if allowed:
+        may = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+        iam.put_role_policy(RoleName=name, PolicyName="may", PolicyDocument=policy)
+    return str(made["Role"]["Arn"])
 
 
 def ask(twin: SagemakerTwin, name: str = "here", **fields: Any) -> dict[str, Any]:

@@ -24,9 +24,6 @@ def ask(
     """Hand a request to the container. Raises AwsError if it does not answer."""
     if site.faults.take("busy", endpoint.name):
         return _BUSY
-    container = endpoint.container
-    if container is None:
-        raise AwsError("ServiceUnavailable", "The service is unavailable. Try your call again.")
     members = {
         "ContentType": "Content-Type",
         "Accept": "Accept",
@@ -34,10 +31,14 @@ def ask(
         "InferenceId": "X-Amzn-SageMaker-Inference-Id",
     }
     headers = {header: asked[name] for name, header in members.items() if name in asked}
-    try:
-        return container.invoke(body, headers, seconds)
-    except NoAnswer as problem:
-        raise model_error(endpoint, Reply(0, str(problem).encode(), {})) from None
+    with endpoint.asking() as container:
+        if container is None:
+            text = "The service is unavailable. Try your call again."
+            raise AwsError("ServiceUnavailable", text)
+        try:
+            return container.invoke(body, headers, seconds)
+        except NoAnswer as problem:
+            raise model_error(endpoint, Reply(0, str(problem).encode(), {})) from None
 
 
 def model_error(endpoint: TwinEndpoint, reply: Reply) -> AwsError:

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from lensa.testing.clock import Clock
@@ -111,6 +111,20 @@ class TwinEndpoint:
         with self._lock:
             self.status, self.failure_reason = status, reason[:1024]
             self.modified = self._clock.now()
+
+    @contextmanager
+    def asking(self) -> Iterator[ServingContainer | None]:
+        """Hold the container that answers, if there is one: it is not ended by an update."""
+        with self._lock:
+            container = self.container
+            if container is not None:
+                container.asked += 1
+        try:
+            yield container
+        finally:
+            if container is not None:
+                with self._lock:
+                    container.asked -= 1
 
     def take_line(self, line: str) -> None:
         with self._lock:

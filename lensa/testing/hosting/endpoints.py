@@ -26,7 +26,7 @@ class EndpointApi:
         self._site, self._quotas = site, quotas
         self._models, self._configs = models, configs
         self._keepers: dict[tuple[str, str], Keeper] = {}  # (region, name)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def all(self) -> list[TwinEndpoint]:
         with self._lock:
@@ -58,23 +58,19 @@ class EndpointApi:
 
     def backlog(self, endpoint: TwinEndpoint) -> Backlog:
         """Return the queue of an endpoint."""
-        with self._lock:
-            keeper = self._keepers.get((endpoint.region, endpoint.name))
-        if keeper is None:
-            raise ENDPOINT.unknown(endpoint.name, endpoint.region)
-        return keeper.backlog
+        return self._keeper(endpoint.name, endpoint.region).backlog
 
     def update(self, call: Call) -> dict[str, Any]:
-        endpoint = self._settled(call)
-        if endpoint.status == "Failed":
-            raise _refused(f'Cannot update failed endpoint "{endpoint.arn}".')
-        config = self._config(call.parameters["EndpointConfigName"], call.region)
-        self._configs.find(endpoint.config.name, call.region)  # AWS needs the old one as well
-        _check_scaling(endpoint, config)
         with self._lock:
+            endpoint = self._settled(call)
+            if endpoint.status == "Failed":
+                raise _refused(f'Cannot update failed endpoint "{endpoint.arn}".')
+            config = self._config(call.parameters["EndpointConfigName"], call.region)
+            self._configs.find(endpoint.config.name, call.region)  # AWS needs the old one as well
+            _check_scaling(endpoint, config)
             self._check_quota(config)
-        endpoint.pending = config
-        endpoint.enter("Updating")
+            endpoint.pending = config
+            endpoint.enter("Updating")
         endpoint.wake.set()
         return {"EndpointArn": endpoint.arn}
 
@@ -104,11 +100,12 @@ class EndpointApi:
         return listed(here, asked, "Endpoints", {"Status": lambda one: (one.status, one.name)})
 
     def delete(self, call: Call) -> dict[str, Any]:
-        endpoint = self._settled(call)
-        endpoint.enter("Deleting")
-        # Alone among what belongs to an endpoint, its scalable target goes with it.
-        forget(_scaled(endpoint), endpoint.region)
-        endpoint.deleting = True
+        with self._lock:
+            endpoint = self._settled(call)
+            endpoint.enter("Deleting")
+            # Alone among what belongs to an endpoint, its scalable target goes with it.
+            forget(_scaled(endpoint), endpoint.region)
+            endpoint.deleting = True
         endpoint.wake.set()
         return {}
 
@@ -131,11 +128,14 @@ class EndpointApi:
 
     def find(self, name: str, region: str) -> TwinEndpoint:
         """Return it, or raise AwsError."""
+        return self._keeper(name, region).endpoint
+
+    def _keeper(self, name: str, region: str) -> Keeper:
         with self._lock:
             keeper = self._keepers.get((region, name))
         if keeper is None:
             raise ENDPOINT.unknown(name, region)
-        return keeper.endpoint
+        return keeper
 
     def _settled(self, call: Call) -> TwinEndpoint:
         """Return an endpoint that can be changed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from lensa.testing.answers import AwsError
 from lensa.testing.channels import DownloadError
 from lensa.testing.cloudwatch import open_stream
 from lensa.testing.hosting.backlog import Backlog
@@ -17,6 +19,8 @@ from lensa.testing.hosting.serving import ServingContainer
 from lensa.testing.sites import Site
 
 _TICK = 0.05  # real seconds between two looks at an endpoint
+_AGAIN = 0.5  # real seconds between two starts of a container that has ended
+_DRAIN = 60.0  # real seconds that a replaced container has for what it was asked
 _HEALTH_CHECK = 600  # seconds of the clock, unless the variant says otherwise
 
 ModelOf = Callable[[str, str], Resource]
@@ -37,6 +41,7 @@ class Keeper:
         self.endpoint, self._site = endpoint, site
         self._model_of, self._forget = model_of, forget
         self.backlog = Backlog(endpoint, site)
+        self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"twin-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
@@ -91,7 +96,14 @@ class Keeper:
         )
         self.backlog.touch()
         if before is not None:
+            self._drain(before)
             before.close()
+
+    def _drain(self, container: ServingContainer) -> None:
+        """Let a container that has been replaced answer what it was asked."""
+        end = time.monotonic() + _DRAIN
+        while container.asked and time.monotonic() < end and not self.endpoint.over:
+            time.sleep(_TICK)
 
     def _keep_up(self) -> None:
         """See that there is a container that runs, if there is to be one."""
@@ -109,7 +121,8 @@ class Keeper:
         if container is not None and (endpoint.desired == 0 or container.exit_code() is not None):
             self._take_down()
         endpoint.current = min(endpoint.current, endpoint.desired)
-        if endpoint.container is None and endpoint.desired:
+        if endpoint.container is None and endpoint.desired and time.monotonic() > self._not_before:
+            self._not_before = time.monotonic() + _AGAIN
             try:
                 endpoint.container = self._bring_up(endpoint.config)
             except _NotUp as problem:
@@ -126,7 +139,10 @@ class Keeper:
             deploying = endpoint.status in {"Creating", "Updating"}
             self._pass_time(slow.seconds, endpoint.modified if deploying else site.clock.now())
         fault = site.faults.take("endpoint", endpoint.name)
-        model = self._model_of(variant["ModelName"], endpoint.region)
+        try:
+            model = self._model_of(variant["ModelName"], endpoint.region)
+        except AwsError as problem:
+            raise _NotUp(problem.message) from None
         container = ServingContainer(endpoint.name, model.request, endpoint.region, site)
         try:
             container.download()

@@ -52,6 +52,7 @@ class ServingContainer:
         """`model`: the parameters of CreateModel; `name`: of the endpoint."""
         self.instance = f"i-{uuid.uuid4().hex[:17]}"
         self.image: str = model["PrimaryContainer"]["Image"]
+        self.asked = 0  # requests that it is answering
         self._name, self._model, self._region, self._site = name, model, region, site
         self._root = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=site.folder))
         self._port = 0
