@@ -56,7 +56,7 @@ def test_an_endpoint_draws_takes_another_avatar_in_and_goes_with_its_block(
         assert again.avatars == [ADA, REX] and again.avatar == ADA
         drawn = again.generate("as an astronaut", avatar=REX, seed=5, steps=1, expand=True)
         assert drawn.pictures()[0].tobytes() == gallery.pictures()[0].tobytes()  # same weights
-        assert len(twin.called("CreateEndpoint")) == 1
+        assert deploy().name == name and len(twin.called("CreateEndpoint")) == 1
 
         asked = CliRunner().invoke(
             app,

@@ -52,7 +52,7 @@ class Deployment:
         if found is None:
             self._create(wait)
         elif found.config == self._order.config["EndpointConfigName"]:
-            self._keep(found)
+            self._keep(found, wait)
         else:
             self._update(found)
         if wait:
@@ -82,11 +82,15 @@ class Deployment:
             self._clean_up(asked)
             raise
 
-    def _keep(self, found: EndpointState) -> None:
-        """It runs as it is wanted: only its end may be another."""
+    def _keep(self, found: EndpointState, wait: bool) -> None:
+        """It runs as it is wanted: only its end may be another. Whoever made it may have died
+        before it was proved, or before it was let scale."""
         self._making.say(f"{self._name} runs already.")
         self._making.set_end(found)
         self._making.tag(found)
+        self._making.scale()
+        if wait and not self._order.options.asynchronous:  # which one image would wake
+            self._making.prove("It runs on.")
 
     def _update(self, found: EndpointState) -> None:
         account, bucket = self._site.account, self._site.store.bucket
