@@ -5,48 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lensa.avatar import Avatar
 from lensa.backends import subjects
-from lensa.backends.base import (
-    LOOPBACK,
-    Backend,
-    JobInfo,
-    Running,
-    Subject,
-    TakenDown,
-    TrainingPlan,
-)
-from lensa.backends.sagemaker.options import SagemakerOptions
+from lensa.backends.base import Backend, JobInfo, Subject, TrainingPlan
 from lensa.bases import resolve_base
-from lensa.concepts import ConceptsInput, read_concepts
+from lensa.concepts import ConceptsInput
 from lensa.consent import consented
 from lensa.contract import KINDS, Kind, Method, TrainingConfig
 from lensa.contract.events import Event, NoticeEvent
 from lensa.contract.names import check_subject, new_subject_id
 from lensa.costs import Forecast
-from lensa.endpoint import Endpoint
-from lensa.errors import ConfigError
 from lensa.job import TrainingJob
-from lensa.planning import PhotoReader, Recipe, make_plan, one_of
+from lensa.planning import one_of
+from lensa.preparing import Preparation
+from lensa.serving import Serving
 from lensa.settings import Settings, load_settings
 from lensa.summary import opening
-from lensa.telling import telling
 
 if TYPE_CHECKING:
     from lensa.diagnosis import Diagnosis, Purpose
     from lensa.photos.examine import Examined
     from lensa.photos.showing.upload import Upload
-    from lensa.photos.sources import Objects, PhotoInput
-
-_OPTIONS = frozenset(SagemakerOptions.model_fields)  # of the backend, not of the recipe
+    from lensa.photos.sources import PhotoInput
 
 
-class Client:
+class Client(Serving):
     """Trains avatars and finds them again. Arguments that are not given come from the settings.
 
     `settings` are any of lensa.settings.Settings: region, profile, role, bucket, ...
@@ -57,6 +44,7 @@ class Client:
     ) -> None:
         self.settings = load_settings(backend=backend, home=home, **settings)
         self.backend = _make_backend(self.settings)
+        self._preparation = Preparation(self.settings, self.backend)
 
     @overload
     def train(
@@ -152,7 +140,7 @@ class Client:
             UserError: something has to be changed; nothing was started.
             TrainingError: the job failed, or was stopped (TrainingStopped).
         """
-        name, backend, plan = self._prepared(
+        name, backend, plan = self._preparation.plan(
             photos,
             subject,
             class_photos,
@@ -206,7 +194,7 @@ class Client:
         A subject without an id on this machine gets a made-up one. Raises UserError like `train`,
         but for what the coach says of the photos: asking costs nothing.
         """
-        name, backend, plan = self._prepared(
+        name, backend, plan = self._preparation.plan(
             photos,
             subject,
             class_photos,
@@ -227,48 +215,7 @@ class Client:
         Raises UserError like `train`.
         """
         given = {"class_photos": None, "recursive": False, "anyway": False, **options}
-        return self._prepared(photos, subject, **given)[2]
-
-    def _prepared(
-        self,
-        photos: PhotoInput | None,
-        subject: str | None,
-        class_photos: PhotoInput | None,
-        recursive: bool,
-        anyway: bool,
-        *,
-        concepts: ConceptsInput | None = None,
-        captions: bool = True,
-        **fields: Any,
-    ) -> tuple[str, Backend, TrainingPlan]:
-        """Check everything that this machine can check: the name, the recipe, the photos."""
-        from lensa.photos.sources import named_after
-
-        if (photos is None) == (concepts is None) or (concepts and class_photos is not None):
-            raise ConfigError(
-                "training: give photos, or concepts, of which each names its own photos and class "
-                "images."
-            )
-        given = () if concepts is None else read_concepts(concepts)
-        first = given[0].photos if photos is None else photos
-        name = check_subject(subject if subject is not None else named_after(first))
-        own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
-        backend = self.backend.with_options(**own)
-        recipe = replace(self._recipe(**fields), name=name, concepts=given)
-        config = recipe.config(backend)
-        backend.check(config)
-        reader = PhotoReader(
-            config.resolution,
-            (name,),
-            self._objects,
-            recursive=recursive,
-            anyway=anyway,
-            captions=captions,
-            masks=config.masked_loss,
-        )
-        plan = make_plan(config, reader, first, class_photos, given)
-        count = sum(len(concept.photos.photos) for concept in plan.every_concept)
-        return name, backend, replace(plan, config=recipe.scaled(backend, config, count))
+        return self._preparation.plan(photos, subject, **given)[2]
 
     def check(
         self,
@@ -299,7 +246,7 @@ class Client:
                 least=least,
                 recursive=recursive,
                 masks=masks,
-                buckets=self._objects,
+                buckets=self._preparation.objects,
                 on_progress=on_progress,
             )
 
@@ -338,7 +285,9 @@ class Client:
         if purpose == "train":
             own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
             backend, options = backend.with_options(**own), {}
-        recipe = self._recipe(kind=kind, base=base, **(fields if purpose == "train" else {}))
+        recipe = self._preparation.recipe(
+            kind=kind, base=base, **(fields if purpose == "train" else {})
+        )
 
         def configure(photos: int | None) -> TrainingConfig:
             config = recipe.config(backend)
@@ -355,15 +304,6 @@ class Client:
             options=options,
         )
 
-    def _objects(self, bucket: str) -> Objects:
-        """Return a bucket of the user's own, to read photos from."""
-        from lensa.backends.sagemaker.account import Account
-        from lensa.backends.sagemaker.bucket import Bucket
-        from lensa.backends.sagemaker.transfer import Store
-
-        account = Account(region=self.settings.region, profile=self.settings.profile)
-        return Store(Bucket(account, bucket, prefix=""))
-
     def configure(
         self,
         *,
@@ -373,18 +313,9 @@ class Client:
         **fields: Any,
     ) -> TrainingConfig:
         """Return the checked configuration of a training, with a placeholder for its subject."""
-        return self._recipe(kind=kind, base=base, method=method, **fields).config(self.backend)
-
-    def _recipe(
-        self,
-        *,
-        kind: str | None = None,
-        base: str | None = None,
-        method: str = "lora",
-        allow_ckpt: bool = False,
-        **fields: Any,
-    ) -> Recipe:
-        return Recipe(kind, method, base or self.settings.base, allow_ckpt, fields=fields)
+        return self._preparation.recipe(kind=kind, base=base, method=method, **fields).config(
+            self.backend
+        )
 
     def mirror(self, base: str, **options: Any) -> str:
         """Copy a base model into the bucket and return its address there.
@@ -406,106 +337,6 @@ class Client:
     def jobs(self) -> list[JobInfo]:
         """Return every training job, the newest first."""
         return self.backend.jobs()
-
-    def avatars(self) -> list[Avatar]:
-        """Return every finished avatar, the newest first."""
-        return [
-            Avatar(info.name, self.backend) for info in self.jobs() if info.status == "completed"
-        ]
-
-    def avatar(self, name: str) -> Avatar:
-        """Return an avatar by its id, its subject's name (the latest), or a folder that holds one.
-
-        Raises NotFoundError if there is none.
-        """
-        manifest = self.backend.manifest(name)
-        known = {info.name for info in self.jobs()}
-        return Avatar(manifest.avatar if manifest.avatar in known else name, self.backend)
-
-    def deploy(
-        self,
-        *avatars: str,
-        wait: bool = True,
-        on_event: Callable[[Event], None] | None = None,
-        **options: Any,
-    ) -> Endpoint:
-        """Deploy avatars together: on SageMaker as one endpoint, on this machine as one server.
-
-        They are LoRAs on one base; full weights are deployed alone. A request says by `avatar`
-        which one it means, or gets the first. See Avatar.deploy.
-        """
-        if not avatars:
-            raise ConfigError("Say which avatar to deploy: lensa avatars lists them.")
-        found = [self.avatar(name) for name in dict.fromkeys(avatars)]
-        with telling(self.backend, on_event) as tell:
-            server = self.backend.deploy(
-                [one.id for one in found], on_event=tell, wait=wait, **options
-            )
-        explicit = server.shelf is not None
-        return Endpoint(found[0].id, server, name=found[0].subject, explicit=explicit)
-
-    def endpoint(self, name: str) -> Endpoint:
-        """Return an endpoint on SageMaker that was deployed before, here or on another machine.
-
-        Raises NotFoundError if there is none of that name (any more).
-        """
-        avatar, server = self.backend.endpoint(name)
-        subject = Avatar(avatar, self.backend).subject
-        return Endpoint(avatar, server, name=subject, explicit=True)
-
-    def endpoints(self) -> list[Running]:
-        """Return the endpoints of the account and region, the newest first."""
-        return [one for one in self.running() if one.is_endpoint]
-
-    def running(self) -> list[Running]:
-        """Return everything of ours that runs in the account and region, the newest first:
-        endpoints, training jobs, machines that are kept warm; each with its end and its price."""
-        return self.backend.running()
-
-    def down(self, *names: str, expired: bool = False, every: bool = False) -> list[TakenDown]:
-        """Take endpoints down, with all that belongs to them, and return what went.
-
-        `expired`: those whose end has come, with what they have left. `every`: all of ours. What
-        was not made by lensa is never touched. Raises NotFoundError if a name is not there.
-        """
-        return self.backend.take_down(self.to_take_down(*names, expired=expired, every=every))
-
-    def to_take_down(self, *names: str, expired: bool = False, every: bool = False) -> list[str]:
-        """Return the names of what `down` with the same arguments would take down."""
-        chosen = list(names)
-        if expired or every:
-            chosen += self.backend.expired()
-        if every:
-            chosen += [one.name for one in self.endpoints()]
-        return list(dict.fromkeys(chosen))
-
-    def serve(
-        self,
-        *avatars: str,
-        port: int | None = None,
-        host: str = LOOPBACK[0],
-        token: str | None = None,
-        show_log: bool = False,
-    ) -> Endpoint:
-        """Serve avatars over HTTP on this machine and return when that is healthy: close it, or
-        use it in a `with` block. A request says by `avatar` which one it means, or gets the first.
-
-        `token`: who asks has to send it, as `Authorization: Bearer TOKEN`. `show_log` lets the
-        server log to stderr. Raises ConfigError if
-        there is none and `host` is reached from elsewhere, or if the avatars are not LoRAs on one
-        base; NotFoundError; BusyError if the port is taken.
-        """
-        if not avatars:
-            raise ConfigError("Say which avatar to serve: lensa avatars lists them.")
-        if host not in LOOPBACK and not token:
-            raise ConfigError(
-                f"host = {host!r} is reached from other machines: set a token, or leave host out."
-            )
-        found = [self.avatar(name) for name in dict.fromkeys(avatars)]
-        server = self.backend.serve(
-            [one.id for one in found], port=port, host=host, token=token, show_log=show_log
-        )
-        return Endpoint(found[0].id, server, name=found[0].subject)
 
 
 def _make_backend(settings: Settings) -> Backend:

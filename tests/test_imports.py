@@ -48,6 +48,8 @@ FLOORS = [
         "lensa.consent",
         "lensa.diagnosis",
         "lensa.planning",
+        "lensa.preparing",
+        "lensa.serving",
         "lensa.summary",
         "lensa.telling",
         "lensa.exporting",
