@@ -283,8 +283,7 @@ class Client(Serving):
             check_subject(subject)
         backend, options = self.backend, fields
         if purpose == "train":
-            own = {field: fields.pop(field) for field in list(fields) if field in _OPTIONS}
-            backend, options = backend.with_options(**own), {}
+            backend, options = self._preparation.backend_for(fields), {}
         recipe = self._preparation.recipe(
             kind=kind, base=base, **(fields if purpose == "train" else {})
         )
