@@ -233,6 +233,16 @@ def test_a_container_without_a_place_gets_the_request_again(aws: Aws) -> None:
     assert aws.left() == []
 
 
+@pytest.mark.parametrize(
+    "kind", ["Busy", "Going", "QueueFull", "Replaced", "ShelfBusy", "TurnTooLate"]
+)
+def test_whatever_keeps_a_container_busy_the_request_goes_on(aws: Aws, kind: str) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    aws.fail(json.dumps({"error": {"type": kind, "message": "ask again."}}))
+    assert not pending.done() and len(aws.asked) == 1
+    assert len(pending.wait()) == 1
+
+
 def test_ctrl_c_takes_the_request_back(aws: Aws) -> None:
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
