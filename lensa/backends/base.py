@@ -260,8 +260,9 @@ class Backend(Protocol):
     def mirror(self, base: BaseModelRef) -> str:
         """Bring a base model to where jobs load it from, and return its address."""
 
-    def forecast(self, config: TrainingConfig) -> Forecast:
-        """Return time and price of a training before it starts."""
+    def forecast(self, config: TrainingConfig, *, ask: bool = False) -> Forecast:
+        """Return time and price of a training before it starts; with `ask`, AWS is asked for the
+        price, else the table has it."""
 
     def job(self, name: str) -> JobInfo:
         """Raise NotFoundError if there is no such job."""
