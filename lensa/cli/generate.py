@@ -115,13 +115,13 @@ def generate(
             "--styles": many,
         }
         said |= {"--like": like, "--from": image, "--no-wait": not wait, **options}
-        _show(fetch(client, only_for(endpoint, "--pending", **said), pending, out), out, json)
+        show(fetch(client, only_for(endpoint, "--pending", **said), pending, out), out, json)
         return
     if not wait:
         only_for(endpoint, "--no-wait", **{"--styles": many, "--like": like})
     if like is not None:
         drawer = _Drawer(client, endpoint, avatar)
-        _show(_again(drawer, prompt, like, image, out, style or many, options), out, json)
+        show(_again(drawer, prompt, like, image, out, style or many, options), out, json)
         return
     if avatar is None and endpoint is None:
         raise ConfigError("Say whose images: lensa generate AVATAR; lensa avatars lists them.")
@@ -142,7 +142,7 @@ def generate(
     make_writable(out)
     with drawer.at_hand() as drawing:
         gallery = drawing.generate(prompt, style=style, **{**options, **drawer.named})
-    _show(gallery, out, json)
+    show(gallery, out, json)
 
 
 class _Drawer:
@@ -209,7 +209,7 @@ def _again(
         return endpoint.generate_like(like, image=image, **options)
 
 
-def _show(gallery: Gallery, out: Path, json: bool) -> None:
+def show(gallery: Gallery, out: Path, json: bool) -> None:
     """Save the images and print where they are. Exit code 1 if more were asked for."""
     paths = gallery.save(out)
     if json:

@@ -10,6 +10,7 @@ import pytest
 from asked import answer
 from shelved import (
     ADA,
+    deploy,
     left_of_endpoints,
     quickly,
     twin_fixture,  # noqa: F401
@@ -124,6 +125,25 @@ def test_an_answer_is_not_fetched_into_a_folder_that_cannot_be(
     code, said = run("--pending", id, "--endpoint", TEAM, "--out", str(tmp_path / "file"))
     assert code == 2 and "cannot be written" in said
     assert lensa.pending(TEAM, id).done()
+
+
+@pytest.mark.slow
+def test_what_the_command_leaves_it_fetches(twin: SagemakerTwin, tmp_path: Path) -> None:
+    with deploy(asynchronous=True) as endpoint:
+        name = str(endpoint.name)
+        words = (ADA, "on the moon", "--count", "2", "--steps", "1", "--endpoint", name)
+        code, said = run(*words, "--no-wait", "--json")
+        assert code == 0, said
+        left = json.loads(said)
+        assert left["endpoint"] == name
+        code, said = run("--pending", left["pending"], "--endpoint", name, "--out", str(tmp_path))
+        assert code == 0, said
+        assert len(list(tmp_path.glob("*.png"))) == 2
+        code, said = run(*words, "--no-wait")
+        assert code == 0 and f"--endpoint {name}" in said
+        fetched = run(*said.split("lensa generate ")[1].split(), "--out", str(tmp_path / "two"))
+        assert fetched[0] == 0, fetched[1]
+    assert left_of_endpoints(twin) == []
 
 
 @pytest.mark.parametrize(
