@@ -15,6 +15,7 @@ OPTIONS: dict[str, Any] = {
     ],
     "region": Annotated[str | None, typer.Option(help="SageMaker: else as configured.")],
     "profile": Annotated[str | None, typer.Option(help="SageMaker: of your AWS settings.")],
+    "role": Annotated[str | None, typer.Option(help="SageMaker: of jobs, endpoints: name or ARN.")],
     "bucket": Annotated[str | None, typer.Option(help="SageMaker: where everything lies.")],
 }
 

@@ -56,7 +56,7 @@ def test_an_endpoint_draws_takes_another_avatar_in_and_goes_with_its_block(
         assert again.avatars == [ADA, REX] and again.avatar == ADA
         drawn = again.generate("as an astronaut", avatar=REX, seed=5, steps=1, expand=True)
         assert drawn.pictures()[0].tobytes() == gallery.pictures()[0].tobytes()  # same weights
-        assert len(twin.called("CreateEndpoint")) == 1
+        assert deploy().name == name and len(twin.called("CreateEndpoint")) == 1
 
         asked = CliRunner().invoke(
             app,
@@ -167,15 +167,20 @@ def test_what_aws_refuses_leaves_nothing(twin: SagemakerTwin, operation: str, wo
     assert left_of_endpoints(twin) == []
 
 
-def test_an_interrupted_deployment_is_taken_down(twin: SagemakerTwin) -> None:
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_deployment_is_taken_down(
+    twin: SagemakerTwin, problem: type[BaseException]
+) -> None:
     twin.faults.slow_endpoint(3600)
 
     def interrupt(event: Event) -> None:
         if isinstance(event, PhaseEvent) and event.phase == "creating":
             twin.clock.advance(3600)  # it can be deleted when it has arrived
-            raise KeyboardInterrupt
+            raise problem
+        if isinstance(event, NoticeEvent) and "taking down" in event.message:
+            raise RuntimeError("a listener that is no help")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(problem):
         Client().deploy(ADA, on_event=interrupt)
     assert left_of_endpoints(twin) == []
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import JobInfo, Running, Server, Subject, TakenDown, TrainingPlan
+from lensa.backends.base import JobInfo, Subject, TrainingPlan
 from lensa.backends.bundle import build_bundle
 from lensa.backends.disk import make_folder, write_whole
 from lensa.backends.sagemaker import instances, keys, mirror, preflight, prices, subjects
@@ -17,10 +17,8 @@ from lensa.backends.sagemaker.avatars import local_folder, read_manifest
 from lensa.backends.sagemaker.bucket import Bucket, default_name
 from lensa.backends.sagemaker.catalogue import Catalogue
 from lensa.backends.sagemaker.downloading import target_of
+from lensa.backends.sagemaker.endpoints import Endpoints
 from lensa.backends.sagemaker.follow import Follower, Pause
-from lensa.backends.sagemaker.hosting.host import Host
-from lensa.backends.sagemaker.hosting.options import DeployOptions
-from lensa.backends.sagemaker.hosting.order import Site
 from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.logs import LogReader
 from lensa.backends.sagemaker.options import SagemakerOptions
@@ -38,13 +36,13 @@ from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.events import Event, NoticeEvent, ProgressEvent
 from lensa.costs import Forecast, forecast
-from lensa.errors import ArtifactError, ConfigError, NotFoundError
+from lensa.errors import ArtifactError, ConfigError
 from lensa.settings import Settings
 
 OnEvent = Callable[[Event], None]
 
 
-class SagemakerBackend:
+class SagemakerBackend(Endpoints):
     """Trains in the account that the credentials belong to. It keeps no state of its own."""
 
     name = "sagemaker"
@@ -304,60 +302,6 @@ class SagemakerBackend:
         if content is None:
             raise ArtifactError(f"{avatar}: {path} is in the manifest but not in the bucket.")
         return content
-
-    # --- endpoints ---
-
-    @cached_property
-    def host(self) -> Host:
-        return Host(Site(self.account, self.store, self._settings), self.catalogue.finished)
-
-    def serve(self, avatars: Sequence[str], **options: Any) -> Server:
-        raise ConfigError(
-            "lensa serve answers on this machine. On SageMaker it is lensa deploy; and from its "
-            "folder (avatar.path) an avatar of SageMaker's can be served here, with the local "
-            "backend."
-        )
-
-    def deploy(
-        self,
-        avatars: Sequence[str],
-        *,
-        on_event: OnEvent | None = None,
-        wait: bool = True,
-        **options: Any,
-    ) -> Server:
-        if options.pop("port", None) is not None:
-            raise ConfigError("port is an option of backend='local'; AWS's endpoints have a URL.")
-        wanted = DeployOptions(**{**self._settings.deploy, **options})
-        jobs = dict.fromkeys(self.catalogue.finished(avatar) for avatar in avatars)
-        manifests = [read_manifest(self.store, job) for job in jobs]
-        return self.host.deploy(manifests, wanted, on_event or (lambda event: None), wait=wait)
-
-    @contextmanager
-    def at_hand(self, avatar: str) -> Iterator[Server]:
-        job = self.catalogue.finished(avatar)
-        server = self.host.with_avatar(job)
-        if server is None:
-            raise NotFoundError(
-                f"no endpoint runs that has {job}. Deploy it, which costs by the hour until its "
-                f"end: lensa deploy {job}{self.flags}; or draw on this machine, from the avatar's "
-                f"folder (avatar.path): lensa generate {self.home / 'avatars' / job} "
-                "--backend local"
-            )
-        yield server
-
-    def endpoint(self, name: str) -> tuple[str, Server]:
-        server = self.host.find(name)
-        return server.avatar, server
-
-    def running(self) -> list[Running]:
-        return self.host.running()
-
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
-        return self.host.take_down(names)
-
-    def expired(self) -> list[str]:
-        return self.host.expired()
 
 
 def _progress(on_event: OnEvent | None) -> Callable[[int, int], None]:

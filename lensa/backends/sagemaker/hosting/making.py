@@ -1,0 +1,206 @@
+"""The steps of a deployment, each for itself: see deploying.py for their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from lensa.backends.base import Server
+from lensa.backends.sagemaker.follow import Pause
+from lensa.backends.sagemaker.hosting import scaling
+from lensa.backends.sagemaker.hosting.composing import manifest_blob
+from lensa.backends.sagemaker.hosting.last_words import last_words
+from lensa.backends.sagemaker.hosting.log_place import log_place
+from lensa.backends.sagemaker.hosting.order import Order, Site
+from lensa.backends.sagemaker.hosting.request import KEEP_TAG, VARIANT, tags
+from lensa.backends.sagemaker.hosting.schedule import Schedules
+from lensa.backends.sagemaker.hosting.state import EndpointState, describe, status
+from lensa.backends.sagemaker.refusals import explained
+from lensa.contract import GenerationRequest
+from lensa.contract.events import Event, NoticeEvent, PhaseEvent, ProgressEvent
+from lensa.errors import EndpointError, LensaError, ServiceError
+
+OnEvent = Callable[[Event], None]
+Ask = Callable[[Callable[[str], None]], Server]  # a server that tells of its waits in words
+
+# What the serving container itself draws to find out whether it can.
+PROBE = GenerationRequest.model_validate(
+    {"prompt": "", "steps": 1, "width": 64, "height": 64, "seed": 0, "safety": False}
+)
+TAKEN_DOWN = "Everything was taken down again."
+
+
+class Making:
+    """One endpoint as it is made, and whoever is told of it."""
+
+    def __init__(self, site: Site, order: Order, ask: Ask, on_event: OnEvent) -> None:
+        self._site, self._order, self._ask, self._tell = site, order, ask, on_event
+        self._client: Any = site.account.client("sagemaker")
+        self._schedules = Schedules(site.account)
+        self._began = time.monotonic()
+
+    @property
+    def _name(self) -> str:
+        return self._order.endpoint
+
+    def settled(self) -> EndpointState | None:
+        """Return the endpoint as it is, when it is not on its way from one state to another."""
+        account, pause = self._site.account, Pause(self._site.settings.poll_seconds)
+        while (found := describe(account, self._name)) is not None:
+            if found.settled or not found.ours:
+                return found
+            self.phase(found.status.lower())
+            pause.wait()
+        return None
+
+    def upload(self) -> None:
+        served, store = self._order.served, self._site.store
+        self._order.base.bring(store, self._progress)
+        store.copy(served.copies, on_progress=self._progress)
+        manifests = [manifest_blob(avatar, served.folder(avatar)) for avatar in served.avatars]
+        store.put([*served.blobs, *manifests], on_progress=self._progress)
+
+    def set_end(self, found: EndpointState | None) -> None:
+        """Set the end, unless there is a later one: only `lensa down` ends an endpoint sooner."""
+        kept = self._order.options.lifetime
+        if kept is None:
+            self._schedules.remove(self._name)
+            return
+        if found is not None and found.forever:
+            self.say("it is kept for ever, as it was asked for before.")
+            return
+        end = datetime.now(UTC) + kept
+        before = self._schedules.end(self._name) if found is not None else None
+        if before is None or before < end:
+            self._schedules.put(self._name, end, self._site.scheduler_role)
+
+    def set_end_anew(self) -> None:
+        """Count from here: the upload may have taken its time, and an end that comes before the
+        endpoint would be none."""
+        kept = self._order.options.lifetime
+        if kept is not None:
+            self._schedules.move(self._name, datetime.now(UTC) + kept)
+
+    def make_parts(self) -> None:
+        """Make the model and the configuration. They are called after their content: those that are
+        there already are the same."""
+        for kind, create, request in (
+            ("model", self._client.create_model, self._order.model),
+            ("configuration", self._client.create_endpoint_config, self._order.config),
+        ):
+            with explained(f"creating the {kind} of {self._name}"):
+                _unless_there(create, request)
+
+    def make_endpoint(self) -> bool:
+        """Return whether it was made here; another client may have been quicker."""
+        with explained(f"creating the endpoint {self._name}"):
+            return _unless_there(
+                self._client.create_endpoint,
+                {
+                    "EndpointName": self._name,
+                    "EndpointConfigName": self._order.config["EndpointConfigName"],
+                    "Tags": self._tags,
+                },
+            )
+
+    def change_to(self, config: str) -> None:
+        with explained(f"updating the endpoint {self._name}"):
+            self._client.update_endpoint(EndpointName=self._name, EndpointConfigName=config)
+
+    def arrived(self) -> EndpointState:
+        """Return when the endpoint has arrived, wherever."""
+        pause = Pause(self._site.settings.poll_seconds)
+        while True:
+            try:
+                state = status(self._site.account, self._name)
+            except ServiceError as error:
+                pause.trouble(error)
+                pause.wait()
+                continue
+            pause.fine()
+            if state is None:
+                raise EndpointError(f"the endpoint {self._name} was deleted by somebody else.")
+            if state.settled:
+                return state
+            self.phase(state.status.lower())
+            pause.wait()
+
+    def prove(self, after: str = TAKEN_DOWN) -> None:
+        """Let it draw a small image. InService says that a port is open; in AWS's image it is so
+        while the model loads, and after that has failed."""
+        self.phase("loading")
+        server = self._ask(lambda words: self.phase("loading", words))
+        one = self._order.avatar.avatar
+        try:
+            server.invoke(PROBE.model_copy(update={"avatar": one}))
+        except LensaError as error:
+            raise self.failed(f"it does not draw: {error}", after) from error
+
+    def scale(self) -> None:
+        options = self._order.options
+        if options.asynchronous:
+            scaling.scale_to_zero(self._site.account, self._name, VARIANT, options.max_instances)
+
+    def tag(self, found: EndpointState) -> None:
+        told = {tag["Key"]: tag["Value"] for tag in self._tags}
+        if found.forever:
+            told[KEEP_TAG] = found.keep
+        if all(found.tags.get(key) == value for key, value in told.items()):
+            return
+        with explained(f"tagging the endpoint {self._name}"):
+            arn = self._client.describe_endpoint(EndpointName=self._name)["EndpointArn"]
+            self._client.add_tags(
+                ResourceArn=arn,
+                Tags=[{"Key": key, "Value": value} for key, value in told.items()],
+            )
+
+    def failed(self, reason: str, after: str = TAKEN_DOWN) -> EndpointError:
+        lines = last_words(self._site.account, self._name)
+        said = "".join(f"\n  {line}" for line in lines)
+        return EndpointError(
+            f"the endpoint {self._name} failed: {reason.rstrip('.') or 'no reason given'}. {after}"
+            + (f"\nThe last lines of its log:{said}" if said else "")
+            + f"\n{log_place(self._site.account, self._name)}"
+        )
+
+    # --- what is told ---
+
+    @property
+    def _tags(self) -> list[dict[str, str]]:
+        return tags(self._name, self._order.options, self._order.avatar.avatar)
+
+    def phase(self, phase: str, message: str = "") -> None:
+        seconds = time.monotonic() - self._began
+        self._tell(PhaseEvent(phase=phase, seconds=seconds, message=message))
+
+    def go_on_whoever_listens(self) -> None:
+        """From here on a listener that fails is passed over: what costs has to go."""
+        tell = self._tell
+
+        def quietly(event: Event) -> None:
+            with suppress(Exception):
+                tell(event)
+
+        self._tell = quietly
+
+    def say(self, message: str) -> None:
+        self._tell(NoticeEvent(message=message))
+
+    def _progress(self, done: int, total: int) -> None:
+        self._tell(ProgressEvent(stage="uploading", step=done, of=total))
+
+
+def _unless_there(create: Callable[..., Any], request: dict[str, Any]) -> bool:
+    """Create something, and return False if it is there already."""
+    from botocore.exceptions import ClientError
+
+    try:
+        create(**request)
+    except ClientError as error:
+        if "already exist" not in str(error).lower():
+            raise
+        return False
+    return True
