@@ -34,7 +34,8 @@ class Drawn(Protocol):
 
 
 class Endpoint:
-    """A deployed avatar. As a context manager it is taken down on exit, whatever happens.
+    """A deployed avatar. As a context manager it is taken down on exit, whatever happens, if
+    this call of `deploy` made it; one that ran before runs on, and `close` takes it down.
 
     with avatar.deploy() as endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
@@ -232,7 +233,13 @@ class Endpoint:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if not self._server.found:
+            self.close()
+            return
+        log.warning(
+            "%s ran before this `with` block, and runs on: close() or lensa down takes it down.",
+            self.name,
+        )
 
     def __repr__(self) -> str:
         if self.name is not None:

@@ -72,13 +72,18 @@ class Serving:
         endpoints, training jobs, machines that are kept warm; each with its end and its price."""
         return self.backend.running()
 
-    def down(self, *names: str, expired: bool = False, every: bool = False) -> list[TakenDown]:
+    def down(
+        self, *names: str, expired: bool = False, every: bool = False, listed: bool = False
+    ) -> list[TakenDown]:
         """Take endpoints down, with all that belongs to them, and return what went.
 
         `expired`: those whose end has come, with what they have left. `every`: all of ours. What
-        was not made by lensa is never touched. Raises NotFoundError if a name is not there.
+        was not made by lensa is never touched. Raises NotFoundError if a name is not there, unless
+        `listed`: a list had the names, and what has gone since is passed over, as it is with the
+        other two.
         """
-        return self.backend.take_down(self.to_take_down(*names, expired=expired, every=every))
+        chosen = self.to_take_down(*names, expired=expired, every=every)
+        return self.backend.take_down(chosen, listed=listed or expired or every)
 
     def to_take_down(self, *names: str, expired: bool = False, every: bool = False) -> list[str]:
         """Return the names of what `down` with the same arguments would take down."""

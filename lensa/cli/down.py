@@ -46,7 +46,7 @@ def down(
         raise ConfigError("Say which: lensa down NAME..., --expired or --all; lensa ps lists them.")
     if chosen and not yes:
         _confirm(chosen)
-    done = client.down(*chosen) if chosen else []
+    done = client.down(*chosen, listed=expired or every) if chosen else []
     if json:
         emit({"down": [asdict(one) for one in done]})
     else:

@@ -304,7 +304,7 @@ class LocalBackend:
     def running(self) -> list[Running]:
         raise ConfigError(f"what costs by the hour runs in AWS. {_ELSEWHERE}")
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")
 
     def expired(self) -> list[str]:

@@ -89,8 +89,8 @@ class Endpoints(ABC):
     def running(self) -> list[Running]:
         return self.host.running()
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
-        return self.host.take_down(names)
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
+        return self.host.take_down(names, listed=listed)
 
     def expired(self) -> list[str]:
         return self.host.expired()

@@ -7,8 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from lensa.backends.sagemaker.account import Account
-from lensa.backends.sagemaker.hosting.options import FOREVER
-from lensa.backends.sagemaker.hosting.request import EXTEND_TAG, KEEP_TAG, VERSION_TAG
+from lensa.backends.sagemaker.hosting.options import FOREVER, lifetime
+from lensa.backends.sagemaker.hosting.request import (
+    DEPLOYMENT_TAG,
+    EXTEND_TAG,
+    KEEP_TAG,
+    VERSION_TAG,
+)
 from lensa.backends.sagemaker.refusals import error_code, explained
 
 SETTLED = frozenset(["InService", "Failed", "OutOfService", "UpdateRollbackFailed"])
@@ -46,6 +51,21 @@ class EndpointState:
     @property
     def extend(self) -> bool:
         return EXTEND_TAG in self.tags
+
+    @property
+    def deployment(self) -> str:
+        """The call of `deploy` that created it."""
+        return self.tags.get(DEPLOYMENT_TAG, "")
+
+    @property
+    def due(self) -> datetime | None:
+        """When it was to end, as its tags have it, if that was never moved; None: never, or nobody
+        knows."""
+        try:
+            kept = lifetime(self.keep)
+        except ValueError:
+            return None
+        return None if kept is None else self.created + kept
 
 
 def describe(account: Account, name: str) -> EndpointState | None:
