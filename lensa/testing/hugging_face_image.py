@@ -207,7 +207,8 @@ class Requests(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/ping":
-            self._send(200, b'{\n  "status": "Healthy"\n}\n', {"content-type": JSON})
+            headers = {"content-type": JSON, "x-request-id": str(uuid.uuid4())}
+            self._send(200, b'{\n  "status": "Healthy"\n}\n', headers)
         else:
             self._not_found()
 
@@ -225,7 +226,7 @@ class Requests(BaseHTTPRequestHandler):
         try:
             answer = self.worker.answer(Job(body, context))
         except Failure as failure:
-            self._fail(failure, context)
+            self._fail(failure, context.request_ids[0])
             return
         headers = {
             name: value
@@ -238,11 +239,11 @@ class Requests(BaseHTTPRequestHandler):
 
     def _not_found(self) -> None:
         words = "Requested resource is not found, please refer to API document."
-        self._fail(Failure(404, "ResourceNotFoundException", words))
+        self._fail(Failure(404, "ResourceNotFoundException", words), str(uuid.uuid4()))
 
-    def _fail(self, failure: Failure, context: Context | None = None) -> None:
-        identity = {"x-request-id": context.request_ids[0]} if context else {}
-        self._send(failure.status, failure.body(), {"content-type": JSON, **identity})
+    def _fail(self, failure: Failure, request_id: str) -> None:
+        headers = {"content-type": JSON, "x-request-id": request_id}
+        self._send(failure.status, failure.body(), headers)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

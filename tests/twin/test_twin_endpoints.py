@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,21 +176,21 @@ def test_an_update_serves_the_old_model_until_the_new_one_is_healthy(
     assert len(endpoint.pids) == 1
 
 
-def test_an_update_cuts_no_request_off(sagemaker_twin: SagemakerTwin) -> None:
+def test_an_update_cuts_no_request_off(sagemaker_twin: SagemakerTwin, tmp_path: Path) -> None:
     make(sagemaker_twin)
     endpoint = sagemaker_twin.endpoints["here"].wait()
-    ask(sagemaker_twin)  # it is loaded
     sagemaker = sagemaker_twin.client("sagemaker")
     uri = upload_model(sagemaker_twin, "models/newer", "good day")
     sagemaker.create_model(**model(sagemaker_twin, "newer", uri))
     sagemaker.create_endpoint_config(**config("newer", "newer"))
     with ThreadPoolExecutor(1) as pool:
         before = endpoint.container
-        long = pool.submit(ask, sagemaker_twin, sleep=1.5)
-        until(lambda: before is not None and before.asked)
+        long = pool.submit(ask, sagemaker_twin, gate=str(tmp_path / "gate"))
+        until(lambda: "at the gate" in endpoint.log())
         sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="newer")
         endpoint.wait_for(lambda one: one.container is not before)
         assert ask(sagemaker_twin)["said"] == "good day"
+        (tmp_path / "gate").touch()
         assert long.result()["said"] == "hello"
 
 

@@ -161,7 +161,7 @@ class LocalBackend:
     def mirror(self, base: BaseModelRef) -> str:
         raise ConfigError("base models are mirrored to a bucket: use backend='sagemaker'.")
 
-    def forecast(self, config: TrainingConfig) -> Forecast:
+    def forecast(self, config: TrainingConfig, *, ask: bool = False) -> Forecast:
         raise ConfigError("time and price are told for AWS's machines: use backend='sagemaker'.")
 
     # --- following ---

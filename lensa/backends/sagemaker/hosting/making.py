@@ -23,7 +23,7 @@ from lensa.backends.sagemaker.hosting.request import (
     tags,
 )
 from lensa.backends.sagemaker.hosting.schedule import Schedules
-from lensa.backends.sagemaker.hosting.state import EndpointState, describe, status
+from lensa.backends.sagemaker.hosting.state import EndpointState, accepted, describe, status
 from lensa.backends.sagemaker.refusal_table import QUOTA
 from lensa.backends.sagemaker.refusals import error_code, explained
 from lensa.contract import GenerationRequest
@@ -146,16 +146,26 @@ class Making:
         return found is not None and found.deployment == self._token
 
     def change_to(self, config: str) -> None:
-        try:
-            with explained(f"updating the endpoint {self._name}"):
-                self._client.update_endpoint(EndpointName=self._name, EndpointConfigName=config)
-        except AccountError as error:
-            if error_code(error.__cause__) not in QUOTA:
-                raise
-            raise AccountError(
-                f"{error}\nWhile it is updated, the old machine and the new one run side by side: "
-                f"have a quota of two, or take it down first (lensa down {self._name})."
-            ) from error
+        """Let it serve another configuration, as soon as it can be changed."""
+        pause = Pause(self._site.settings.poll_seconds)
+
+        def update() -> None:
+            self._client.update_endpoint(EndpointName=self._name, EndpointConfigName=config)
+
+        while True:
+            try:
+                with explained(f"updating the endpoint {self._name}"):
+                    if accepted(update):
+                        return
+            except AccountError as error:
+                if error_code(error.__cause__) not in QUOTA:
+                    raise
+                raise AccountError(
+                    f"{error}\nWhile it is updated, the old machine and the new one run side by "
+                    f"side: have a quota of two, or take it down first (lensa down {self._name})."
+                ) from error.__cause__
+            pause.wait()
+            self.arrived()
 
     def arrived(self) -> EndpointState:
         """Return when the endpoint has arrived, wherever."""

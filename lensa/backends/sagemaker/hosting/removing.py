@@ -18,7 +18,13 @@ from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.follow import Pause
 from lensa.backends.sagemaker.hosting import parts, scaling
 from lensa.backends.sagemaker.hosting.schedule import Schedules
-from lensa.backends.sagemaker.hosting.state import EndpointState, describe, found_or_none, status
+from lensa.backends.sagemaker.hosting.state import (
+    EndpointState,
+    accepted,
+    describe,
+    found_or_none,
+    status,
+)
 from lensa.backends.sagemaker.refusals import explained
 from lensa.backends.sagemaker.transfer import Store
 from lensa.errors import AccountError, EndpointError, LensaError
@@ -123,8 +129,7 @@ def _delete_endpoint(
     """Delete it as soon as that is possible, and return when it is gone."""
     pause, until = Pause(poll_seconds), time.monotonic() + _PATIENCE_SECONDS
     while (state := status(account, endpoint)) is not None:
-        if state.settled:
-            _ask_to_go(account, endpoint)
+        if state.settled and _ask_to_go(account, endpoint):
             continue
         if on_state is not None:
             on_state(state)
@@ -137,10 +142,15 @@ def _delete_endpoint(
     return f"endpoint {endpoint}"
 
 
-def _ask_to_go(account: Account, endpoint: str) -> None:
-    client = account.client("sagemaker")
+def _ask_to_go(account: Account, endpoint: str) -> bool:
+    """Return False if it is on its way to another state by now: not yet."""
+    client: Any = account.client("sagemaker")
+
+    def delete() -> None:
+        client.delete_endpoint(EndpointName=endpoint)
+
     with explained(f"deleting the endpoint {endpoint}"):
-        found_or_none(lambda: client.delete_endpoint(EndpointName=endpoint))
+        return found_or_none(lambda: accepted(delete)) is not False
 
 
 def _delete_part(account: Account, part: parts.Part) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -76,6 +77,9 @@ def describe(account: Account, name: str) -> EndpointState | None:
         if found is None:
             return None
         tags = tags_of(account, found["EndpointArn"])
+        # What has gone between the two questions has no tags, and is not for that somebody else's.
+        if not tags and found_or_none(lambda: client.describe_endpoint(EndpointName=name)) is None:
+            return None
     return endpoint_state(found, tags)
 
 
@@ -124,6 +128,22 @@ def found_or_none(call: Any) -> Any:
         if is_missing(error):
             return None
         raise
+
+
+def accepted(change: Callable[[], Any]) -> bool:
+    """Make a change of an endpoint. False if it is on its way to another state: not now.
+
+    That can begin between a look and the change: its number of machines changes by itself.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        change()
+    except ClientError as error:
+        if error_code(error) == "ValidationException" and "in-progress" in str(error):
+            return False
+        raise
+    return True
 
 
 def is_missing(error: Exception) -> bool:
