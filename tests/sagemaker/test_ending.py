@@ -141,6 +141,31 @@ def test_one_that_is_still_being_made_is_waited_for(twin: SagemakerTwin) -> None
     assert left_of_endpoints(twin) == []
 
 
+def test_one_that_begins_to_change_when_it_is_deleted_is_waited_for(twin: SagemakerTwin) -> None:
+    name = running(twin)
+    refusal = f'Cannot update in-progress endpoint "{twin.endpoints[name].arn}".'
+    twin.faults.fail("DeleteEndpoint", "ValidationException", refusal)
+    [down] = Client().down(name)
+    assert not down.failed and len(twin.called("DeleteEndpoint")) == 2
+    assert left_of_endpoints(twin) == []
+
+
+def test_one_that_wakes_is_waited_for(twin: SagemakerTwin) -> None:
+    name = running(twin)
+    twin.faults.slow_endpoint(1)
+    twin.endpoints[name].config.request["AsyncInferenceConfig"] = {"OutputConfig": {}}
+    change = twin.client("sagemaker").update_endpoint_weights_and_capacities
+    for count in (0, 1):
+        wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
+        change(EndpointName=name, DesiredWeightsAndCapacities=[wanted])
+        if not count:
+            twin.endpoints[name].wait()
+    assert twin.endpoints[name].status == "Updating"
+    [down] = Client().down(name)
+    assert not down.failed
+    assert left_of_endpoints(twin) == []
+
+
 def test_a_schedule_that_is_not_ours_is_no_end(twin: SagemakerTwin) -> None:
     name = running(twin)
     schedule = twin.client("scheduler").get_schedule(Name=name)

@@ -168,6 +168,7 @@ class Deployment:
             self._site.store,
             self._name,
             poll_seconds=self._site.settings.poll_seconds,
+            answers=False,  # of an earlier one of that name
             on_state=lambda state: self._making.phase(
                 "deleting"
                 if state.status == "Deleting"

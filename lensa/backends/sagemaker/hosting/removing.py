@@ -49,8 +49,10 @@ def remove(
     *,
     poll_seconds: float = 5.0,
     on_state: OnState | None = None,
+    answers: bool = True,
 ) -> Removal:
-    """Delete an endpoint of ours and all that is called after it.
+    """Delete an endpoint of ours and all that is called after it; with `answers`, those in the
+    bucket that nobody has fetched, too.
 
     What cannot be removed stands in the answer, and the rest is removed all the same. `on_state` is
     called while the endpoint is waited for. Raises AccountError for an endpoint that is not ours.
@@ -72,8 +74,9 @@ def remove(
     if asynchronous:
         _step(done, lambda: _scaling(account, endpoint))
     remove_parts(account, store, endpoint, done)
-    for prefix in (keys.endpoint(endpoint), keys.asynchronous(endpoint)):
-        _step(done, partial(_delete_files, store, prefix))
+    _step(done, partial(_delete_files, store, keys.endpoint(endpoint)))
+    if answers:
+        _step(done, partial(_delete_answers, store, endpoint))
     if not done.failed:
         _step(done, lambda: _schedule(account, endpoint))
     return done
@@ -151,6 +154,15 @@ def _delete_folders(store: Store, endpoint: str, spared: str) -> str:
 
 def _delete_files(store: Store, prefix: str) -> str:
     return store.bucket.uri(prefix) if store.delete(prefix) else ""
+
+
+def _delete_answers(store: Store, endpoint: str) -> str:
+    """Delete the requests and answers of an endpoint, and say how many nobody has fetched."""
+    count = sum(1 for _ in store.list(f"{keys.answers(endpoint)}/"))
+    what = _delete_files(store, keys.asynchronous(endpoint))
+    if not count:
+        return what
+    return f"{what} ({count} answer{'' if count == 1 else 's'} that nobody has fetched)"
 
 
 def _scaling(account: Account, endpoint: str) -> str:
