@@ -19,9 +19,9 @@ from inference_entrypoint.aws_model import Model
 from inference_entrypoint.broken_gpu import leave_if_broken
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type, negotiate
-from inference_entrypoint.statuses import Refusal, TurnTooLate, UnsupportedMediaType, refusal
+from inference_entrypoint.statuses import Busy, Refusal, UnsupportedMediaType, refusal
 from lensa.contract import GenerationRequest, GenerationResponse
-from lensa.contract.asked import ATTRIBUTES_HEADER, PATIENCE, age
+from lensa.contract.asked import ATTRIBUTES_HEADER, PATIENCE, TOO_OLD, age
 
 log = logging.getLogger("lensa.server")
 
@@ -80,7 +80,7 @@ def _read(
     spelled = {name.lower(): value for name, value in headers.items()}
     waited = age(spelled.get(ATTRIBUTES_HEADER.lower(), ""), time.time())
     if waited is not None and waited > PATIENCE:
-        raise TurnTooLate
+        raise Busy(TOO_OLD, retry_after=5)
     if "content-encoding" in spelled or body is None or media_type(content_type or JSON) != JSON:
         raise UnsupportedMediaType(f"send {JSON}, not compressed.")
     request = inference.input_fn(body, JSON)

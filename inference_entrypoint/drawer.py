@@ -38,7 +38,7 @@ from inference_entrypoint.channel import (
     Step,
 )
 from inference_entrypoint.logs import log_to_stderr
-from inference_entrypoint.statuses import GOING, Busy, TurnTooLate, refusal, words
+from inference_entrypoint.statuses import GOING, Busy, refusal, words
 from inference_entrypoint.unused import leave_out
 from lensa.contract import GenerationRequest
 from lensa.errors import ArtifactError, LensaError, TooMuchError
@@ -50,6 +50,13 @@ _QUIET = 30.0  # seconds without a request, after which removed avatars are look
 
 class Abandoned(Exception):
     """Nobody waits for this request any more."""
+
+
+class TurnTooLate(Busy):
+    """Most of a request's time went by before its turn came."""
+
+    def __init__(self) -> None:
+        super().__init__("its turn came too late: ask again.", retry_after=5)
 
 
 class Going(Busy):

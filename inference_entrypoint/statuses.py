@@ -33,13 +33,6 @@ class Busy(LensaError):
         self.retry_after = retry_after
 
 
-class TurnTooLate(Busy):
-    """Most of a request's time went by before its turn came."""
-
-    def __init__(self) -> None:
-        super().__init__("its turn came too late: ask again.", retry_after=5)
-
-
 # The first row that fits counts.
 _STATUSES: tuple[tuple[type[BaseException], int], ...] = (
     (TooMuchError, 413),

@@ -12,6 +12,7 @@ import re
 # What InvokeEndpoint's CustomAttributes become on their way to the container.
 ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 PATIENCE = 55.0  # seconds after which nobody waits for an answer that was not begun
+TOO_OLD = "it was asked a minute ago, and nobody waits for it any more: ask again."  # the refusal
 _INCREDIBLE = 600.0  # seconds: not a long wait, but a clock that is wrong
 
 _ASKED = re.compile(r"(?:^|[;,\s])lensa-asked=(\d{1,12})(?:$|[;,\s])")

@@ -1,25 +1,20 @@
-"""A worker of AWS's image that could not load tries again, and forgets who was removed."""
+"""A worker of AWS's image that could not load tries again, and draws nothing for nobody."""
 
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
 from making import make_avatar
-from many import id_of, numbered
-from on_the_shelf import Time, put, shelf_of, take_away
+from on_the_shelf import Time
 
 from inference_entrypoint import aws_image
 from inference_entrypoint.avatars import Avatar
 from inference_entrypoint.aws_model import RETRY, Model
 from inference_entrypoint.inference import model_fn
-from inference_entrypoint.library import Library
-from inference_entrypoint.shelf import FRESH
 from inference_entrypoint.statuses import Refusal
-from lensa.contract.asked import ATTRIBUTES_HEADER, asked_at
-from lensa.testing import SagemakerTwin
+from lensa.contract.asked import ATTRIBUTES_HEADER, TOO_OLD, asked_at
 from lensa.testing.hugging_face_image import Context
 
 BODY = '{"prompt": "x", "steps": 1}'
@@ -39,30 +34,6 @@ def test_what_failed_while_loading_is_tried_again_once_in_a_while(tmp_path: Path
     assert isinstance(loaded, Avatar) and model.get() is loaded
 
 
-def test_who_was_removed_is_forgotten_while_nobody_asks(
-    sagemaker_twin: SagemakerTwin, tmp_path: Path
-) -> None:
-    folders = {number: numbered(tmp_path / str(number), number) for number in (1, 2)}
-    clock, gone = Time(), threading.Event()
-
-    class Telling(Library):
-        def look_round(self) -> None:
-            super().look_round()
-            if id_of(2) not in self.names():
-                gone.set()
-
-    library = Telling(shelf=shelf_of(sagemaker_twin, clock))
-    library.add(folders[1])
-    put(sagemaker_twin, folders[2], id_of(2))
-    library.get(id_of(2))
-    take_away(sagemaker_twin, id_of(2))
-    clock.now += FRESH
-    model = Model(lambda: library, round_seconds=0.01)
-    assert gone.wait(30)
-    with model.lock:
-        assert library.names() == [id_of(1)] and library.loaded() == []
-
-
 @pytest.mark.parametrize(
     ("seconds", "refused"), [(50, False), (58, True), (-30, False), (1000, False)]
 )
@@ -75,4 +46,4 @@ def test_what_nobody_waits_for_any_more_is_not_drawn(
     request = aws_image.input_fn(BODY, "application/json", context)
     assert isinstance(request, Refusal) == refused
     if isinstance(request, Refusal):
-        assert (request.status, request.type) == (503, "TurnTooLate")
+        assert (request.status, request.message) == (503, TOO_OLD)

@@ -26,7 +26,7 @@ from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import GenerationRequest
-from lensa.contract.asked import ATTRIBUTES_HEADER, age
+from lensa.contract.asked import ATTRIBUTES_HEADER, TOO_OLD, age
 from lensa.endpoint import Endpoint
 from lensa.errors import (
     AccountError,
@@ -160,7 +160,7 @@ def test_a_clock_that_is_wrong_costs_one_more_attempt_and_says_nothing_from_then
     aws: Aws,
 ) -> None:
     """It is refused at once as if it had waited for a minute."""
-    aws.then = [said(503, "TurnTooLate", "its turn came too late: ask again.")]
+    aws.then = [said(503, "Busy", TOO_OLD)]
     asking = server()
     asking.invoke(ASK)
     asking.invoke(ASK)

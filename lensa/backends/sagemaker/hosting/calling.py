@@ -15,7 +15,7 @@ from lensa.backends.sagemaker.hosting.log_place import log_place
 from lensa.backends.sagemaker.patience import THROTTLED, broken_off
 from lensa.backends.sagemaker.refusals import cleaned, error_code, explained
 from lensa.backends.waiting import OnWait, Wait, until_answered
-from lensa.contract.asked import PATIENCE, asked_at
+from lensa.contract.asked import PATIENCE, TOO_OLD, asked_at
 from lensa.errors import EndpointBusy, EndpointError, LensaError
 
 # AWS says: later.
@@ -89,7 +89,7 @@ class Caller:
                     body = answer.pop("Body", None)
                     return answer, b"" if body is None else body.read()
                 except Exception as error:
-                    if "TurnTooLate" in str(error) and time.monotonic() - begun < PATIENCE / 2:
+                    if TOO_OLD in str(error) and time.monotonic() - begun < PATIENCE / 2:
                         self._clocks_agree = False  # it has not waited for so long
                     raise self._judged(error, broken) from None
 
