@@ -47,6 +47,7 @@ class Forecast:
     seconds: dict[str, float]  # by phase
     hourly: float | None  # dollars; None if the price is not known
     most_seconds: int  # the platform ends the job then
+    source: str = ""  # of the price, in words, where it was asked for
 
     @property
     def total_seconds(self) -> float:

@@ -43,15 +43,16 @@ class PendingGallery:
         """
         if self._gallery is None:
             response = self._queue.wait(self.id, timeout)
-            warnings = response.warnings
             if response.partial:
-                rest = response.request.index + len(response.images)
-                warnings = (
-                    *warnings,
+                index = response.request.index + len(response.images)
+                count = response.request.count - len(response.images)
+                rest = (
                     f"the time was up after {len(response.images)} images: ask for the rest with "
-                    f"index={rest} and seed={response.request.seed}.",
+                    f"index={index}, count={count} and seed={response.request.seed}."
                 )
-            self._gallery = Gallery(response.images, warnings=warnings, seconds=response.seconds)
+                warnings = (*response.warnings, rest)
+                response = response.model_copy(update={"warnings": warnings})
+            self._gallery = Gallery.of(response)
         return self._gallery
 
     def __repr__(self) -> str:

@@ -97,6 +97,10 @@ class Deadline:
         yield
         self._took[work] = max(self._took[work], self._clock() - begun)
 
+    def took(self, work: Work) -> float:
+        """The longest time in seconds that it took so far; 0 if it was not done."""
+        return self._took[work]
+
     def note(self) -> None:
         """Write down what was spent, for the container that goes on from here."""
         if self.limit is None:

@@ -73,7 +73,12 @@ def write_manifest(folder: Path, manifest: AvatarManifest) -> AvatarManifest:
         if path.is_file() and path.name != MANIFEST
     )
     manifest = manifest.model_copy(update={"files": files})
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    partial = folder / f".{MANIFEST}.partial"  # where one is already, it is whole all along
+    try:
+        partial.write_text(manifest.model_dump_json(indent=2))
+        partial.replace(folder / MANIFEST)
+    finally:
+        partial.unlink(missing_ok=True)
     return manifest
 
 
@@ -137,6 +142,7 @@ def publish(folder: Path, layout: Layout, manifest: AvatarManifest) -> None:
     """Move the avatar into the model folder, its manifest last: half an avatar is none."""
     write_manifest(folder, manifest)
     layout.model.mkdir(parents=True, exist_ok=True)
+    (layout.model / MANIFEST).unlink(missing_ok=True)
     for stale in layout.model.iterdir():  # of an export that was cut off
         shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     entries = sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST)
@@ -153,10 +159,13 @@ def export(
     stop: StopRequest,
     report: Report,
     deadline: Deadline,
+    *,
+    before_gallery: bool = False,
 ) -> None:
     """Write the avatar into the model folder. The pipeline is of no use afterwards.
 
-    Raises Stopped, with no avatar written, if a stop was requested.
+    Raises Stopped, with no avatar written, if a stop was requested. With `before_gallery` the
+    avatar is written as soon as it is proven: no end of the gallery, nor of the job, costs it.
     """
     staging = layout.root / "staging"
     shutil.rmtree(staging, ignore_errors=True)
@@ -168,10 +177,28 @@ def export(
         gc.collect()
         torch.cuda.empty_cache()
         avatar = prove_and_sample(staging, manifest, base, stop)
-        draw_gallery(avatar, staging, layout.gallery, report, stop, deadline)
-        publish(staging, layout, manifest)
+        if before_gallery:
+            publish(staging, layout, manifest)
+        folder = layout.model if before_gallery else staging
+        try:
+            draw_gallery(avatar, folder, layout.gallery, report, stop, deadline)
+        finally:
+            if before_gallery:
+                _list_gallery(folder, manifest, report)
+        if not before_gallery:
+            publish(staging, layout, manifest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _list_gallery(folder: Path, manifest: AvatarManifest, report: Report) -> None:
+    """Write the manifest of a published avatar anew, with the images that there are now."""
+    if not manifest.config.gallery:
+        return
+    try:
+        write_manifest(folder, manifest)
+    except OSError as error:  # the manifest that is there holds, and knows of no image
+        report.notice(f"the images of the gallery cannot be listed in {MANIFEST}: {error}")
 
 
 def _record(path: Path, root: Path) -> FileRecord:

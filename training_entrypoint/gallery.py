@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from inference_entrypoint.avatars import Avatar
 from inference_entrypoint.encode import encode, parameters
 from lensa.contract import GenerationRequest
 from lensa.contract.names import digest
-from lensa.errors import LensaError
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
@@ -43,28 +41,36 @@ def draw_gallery(
         return
     total, done, in_time = sum(item.count for item in items), 0, True
     failed: dict[str, list[str]] = {}  # why -> names
+    unwritten: OSError | None = None
     drawer = _Drawer(avatar, folder, kept, stop, deadline)
     report.stage("gallery", f"{total} images")
     report.start_counting(0)
     for item in items:
-        for index in range(item.count if in_time else 0):
+        for index in range(item.count if in_time and unwritten is None else 0):
             try:
                 file = drawer.file(item.request(index))
-            except (LensaError, RuntimeError, MemoryError) as error:
-                failed.setdefault(str(error), []).append(item.name)
+                if file is not None:
+                    _copy(file, folder / item.path(index))
+            except OSError as error:  # a full disk: it would cost each of the others, too
+                unwritten = error
+                break
+            except Exception as error:  # whatever it is, the avatar is worth more
+                failed.setdefault(str(error) or type(error).__name__, []).append(item.name)
                 break
             in_time = file is not None
             if file is None:
                 break
-            target = folder / item.path(index)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
             done += 1
             report.progress(done, total, stage="gallery")
     for warning in drawer.warnings:
         report.notice(f"gallery: {warning}")
     for why, names in failed.items():
         report.notice(f"of the gallery {', '.join(names)} cannot be drawn: {why}")
+    if unwritten is not None:
+        report.notice(
+            f"{done} of {total} images of the gallery are drawn, and the others are left out: "
+            f"{unwritten}. lensa generate draws them."
+        )
     if not in_time:
         report.notice(
             f"the time that the job may take is nearly over: {done} of {total} images of the "
@@ -81,6 +87,8 @@ class _Drawer:
         self.avatar, self.kept, self.stop, self.deadline = avatar, kept, stop, deadline
         self.warnings: dict[str, None] = {}  # each once
         self._weights = [_tensors(path) for path in sorted(folder.rglob("*.safetensors"))]
+        # The first image loads the safety checker, too, which is smaller than the base.
+        self._next = deadline.took("drawing") + deadline.took("loading")
         self._longest = 0.0
 
     def file(self, request: GenerationRequest) -> Path | None:
@@ -90,18 +98,32 @@ class _Drawer:
         self.stop.check()
         if _whole(file):
             return file
-        if not self.deadline.leaves(2 * self._longest):  # twice: the next may take longer
+        if not self.deadline.leaves(self._next):
             return None
         began = time.monotonic()
         result = self.avatar.generate(request, on_step=self.stop.check)
         text = parameters(result, 0, avatar=self.avatar.name, model=self.avatar.base.ref.name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(encode(result.images[0], request.format, text))
-        partial.rename(file)  # a file that is there is whole
+        _write(file, encode(result.images[0], request.format, text))
         self._longest = max(self._longest, time.monotonic() - began)
+        self._next = 2 * self._longest  # twice: the next may take longer
         self.warnings |= dict.fromkeys(result.warnings)
         return file
+
+
+def _copy(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, file.read_bytes())
+
+
+def _write(file: Path, content: bytes) -> None:
+    """A file that is there is whole. Raises OSError, and leaves nothing that takes space."""
+    partial = file.with_suffix(".partial")
+    try:
+        partial.write_bytes(content)
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _tensors(path: Path) -> str:

@@ -152,7 +152,19 @@ def _run(
         token_pieces=pieces,
         vae_revision=vae_commit,
     )
-    export(model.take(), trainable, layout, manifest, base, stop, report, deadline)
+    export(
+        model.take(),
+        trainable,
+        layout,
+        manifest,
+        base,
+        stop,
+        report,
+        deadline,
+        # There a stop, and a time that is over, are the job's end, and AWS keeps what lies in the
+        # model folder. Here the same call goes on with the gallery, as long as there is no avatar.
+        before_gallery=on_platform(),
+    )
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)

@@ -133,12 +133,18 @@ class Queue(Protocol):
         Raises NotFoundError for an unknown id, and what `Server.invoke` raises.
         """
 
-    def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:
-        """Return the answer when it is there; EndpointBusy if that takes longer than `seconds`."""
+    def wait(
+        self, id: str, seconds: float | None = None, *, keep: bool = False
+    ) -> GenerationResponse:
+        """Return the answer when it is there, and delete it unless it is to be kept.
+
+        Raises EndpointBusy if that takes longer than `seconds`.
+        """
 
     def forget(self, id: str) -> None:
         """Delete a request and its answer: they are about a person. One that has not been begun
-        is not drawn. Again does nothing."""
+        is not drawn; the answer of one that has, is deleted when it has come. Again does
+        nothing."""
 
 
 class Shelf(Protocol):
@@ -254,8 +260,9 @@ class Backend(Protocol):
     def mirror(self, base: BaseModelRef) -> str:
         """Bring a base model to where jobs load it from, and return its address."""
 
-    def forecast(self, config: TrainingConfig) -> Forecast:
-        """Return time and price of a training before it starts."""
+    def forecast(self, config: TrainingConfig, *, ask: bool = False) -> Forecast:
+        """Return time and price of a training before it starts; with `ask`, AWS is asked for the
+        price, else the table has it."""
 
     def job(self, name: str) -> JobInfo:
         """Raise NotFoundError if there is no such job."""

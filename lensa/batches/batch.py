@@ -50,11 +50,14 @@ class Batch:
         return [f"{avatars}, {min(self.parallel, count)} at a time.", *whole.lines()]
 
     def forecasts(self) -> list[Forecast]:
-        """Return time and price of each row's job. Raises ConfigError for jobs of this machine."""
+        """Return time and price of each row's job; AWS is asked for the prices, as when it starts.
+
+        Raises ConfigError for jobs of this machine, and for a budget that cannot be kept.
+        """
         return [
             self.client.backend.with_options(
                 **{name: row.options[name] for name in OPTIONS & row.options.keys()}
-            ).forecast(row.config)
+            ).forecast(row.config, ask=True)
             for row in self.rows
         ]
 

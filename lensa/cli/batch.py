@@ -135,6 +135,7 @@ def _print_plan(checked: Batch, json: bool) -> None:
         for one, cast in zip(plan, forecasts, strict=False):
             one |= {"seconds": round(cast.total_seconds)}
             one |= {"dollars": cast.dollars, "most_dollars": cast.most_dollars}
+            one |= {"price_source": cast.source}
         emit({"rows": plan, "parallel": checked.parallel})
         return
     shown = [[str(value) for value in one.values()] for one in plan]
@@ -152,7 +153,9 @@ def _print_plan(checked: Batch, json: bool) -> None:
         f"{_dollars([cast.most_dollars for cast in forecasts])}; with {checked.parallel} at a time "
         f"about {minutes / min(checked.parallel, len(plan)):.0f} min."
     )
-    print("An estimate by rules of thumb; on demand, at the price of us-east-1.")
+    sources = dict.fromkeys(cast.source for cast in forecasts if cast.source)
+    priced = f": prices {', and '.join(sources)}" if sources else ""
+    print(f"An estimate by rules of thumb, on demand{priced}.")
 
 
 def _dollars(values: list[float | None]) -> str:

@@ -281,6 +281,34 @@ def test_what_one_answer_does_not_hold_is_asked_for_in_more_of_them(
     assert "asking for 2 images at a time: 4 images are 9.1 MB" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        said(500, "OSError", "no space left"),
+        said(400, "NotFoundError", "No avatar 'x' is here."),
+        refused("AccessDeniedException", "User ada is not authorized to perform: x"),
+        Answer(200, answer(ASK).model_copy(update={"images": ()}).model_dump_json()),
+    ],
+    ids=lambda late: late.body[:40],
+)
+def test_an_error_that_comes_late_costs_none_of_what_was_drawn(aws: Aws, late: Answer) -> None:
+    parts = [ASK.model_copy(update={"index": i, "count": 4}) for i in (2, 6)]
+    aws.then = [*(Answer(200, answer(part).model_dump_json()) for part in parts), late]
+    gallery = endpoint().generate("me", count=16, index=2, seed=3)
+    assert [image.index for image in gallery] == [*range(2, 10)] and gallery.partial
+    assert "8 of 16 images were drawn" in gallery.warnings[0]
+    # Where to go on: with that, all of them are there.
+    assert "index=10, count=8 and seed=3" in gallery.warnings[0]
+    whole = gallery + endpoint().generate("me", count=8, index=10, seed=3)
+    assert [image.index for image in whole] == [*range(2, 18)]
+
+
+def test_an_error_that_comes_first_is_raised(aws: Aws) -> None:
+    aws.then = [said(500, "OSError", "no space left")]
+    with pytest.raises(EndpointError, match="no space left"):
+        endpoint().generate("me", count=16, seed=3)
+
+
 def test_one_image_that_is_too_much_is_told(aws: Aws) -> None:
     aws.most = 0
     with pytest.raises(TooMuchError, match=r"1 images are 9\.1 MB"):

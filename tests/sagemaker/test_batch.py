@@ -12,6 +12,8 @@ from local.processes import eventually, finish, lensa
 from people import LEAST, write_people
 
 import lensa as public
+from lensa.batches.batch import make_batch
+from lensa.client import Client
 from lensa.testing import SagemakerTwin
 
 QUOTA = "ml.g5.2xlarge for training job usage"
@@ -95,7 +97,20 @@ def test_a_dry_run_tells_time_and_price_of_every_row_and_starts_nothing(
     ]
     assert rows[0]["dollars"] > rows[1]["dollars"] > 0
     assert rows[0]["most_dollars"] == pytest.approx(4 * 1.515)
+    assert rows[0]["price_source"] == "by AWS's price list today"
     assert not cloud.jobs
+
+
+def test_a_dry_run_asks_for_prices_once_and_knows_a_budget_in_every_region(
+    cloud: SagemakerTwin, tmp_path: Path
+) -> None:
+    cloud.prices["eu-west-1", "ml.g5.2xlarge"] = 2.0
+    path = write_people(tmp_path, {"subject": "ada"}, {"subject": "bob"})
+    batch = make_batch(Client(region="eu-west-1"), path, budget=5, **LEAST)
+    for cast in batch.forecasts():
+        assert (cast.hourly, cast.most_dollars) == (2.0, 5.0)
+        assert cast.source == "by AWS's price list today"
+    assert len(cloud.called("GetProducts")) == 1
 
 
 @pytest.mark.slow

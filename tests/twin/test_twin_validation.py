@@ -300,3 +300,10 @@ def test_requests_to_s3_are_recognised_by_what_they_ask_for(
     [put] = sagemaker_twin.called("PutObject")
     assert (put["Bucket"], put["Key"], put["ServerSideEncryption"]) == (bucket, "a/é x", "AES256")
     assert sagemaker_twin.called("ListObjectsV2")[0]["Prefix"] == "a/"
+
+
+def test_requests_to_ec2_are_recognised_too(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker_twin.faults.fail("DescribeSubnets", "UnauthorizedOperation", "no")
+    with pytest.raises(ClientError, match="no"):
+        sagemaker_twin.client("ec2").describe_subnets()
+    assert sagemaker_twin.calls[-1].operation == "DescribeSubnets"

@@ -31,6 +31,7 @@ from lensa.backends.local.runs import (
 from lensa.backends.local.serving import LocalServer
 from lensa.backends.locks import Lock
 from lensa.backends.subjects import find_subject, subject_of
+from lensa.backends.together import check_together
 from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.environment import CLASS_CACHE
 from lensa.contract.events import Event, ValidationEvent, parse_event
@@ -161,7 +162,7 @@ class LocalBackend:
     def mirror(self, base: BaseModelRef) -> str:
         raise ConfigError("base models are mirrored to a bucket: use backend='sagemaker'.")
 
-    def forecast(self, config: TrainingConfig) -> Forecast:
+    def forecast(self, config: TrainingConfig, *, ask: bool = False) -> Forecast:
         raise ConfigError("time and price are told for AWS's machines: use backend='sagemaker'.")
 
     # --- following ---
@@ -266,7 +267,7 @@ class LocalBackend:
     ) -> Server:
         folders = [self.folder(avatar) for avatar in avatars]
         manifests = [read_manifest(folder) for folder in folders]
-        _check_together(manifests)
+        check_together(manifests)
         require_ml_stack(manifests[0].config.base)
         return LocalServer(folders, port=port, host=host, token=token, show_log=show_log)
 
@@ -318,25 +319,6 @@ def read_manifest(folder: Path) -> AvatarManifest:
         return AvatarManifest.model_validate_json(path.read_bytes())
     except (OSError, LensaError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
-
-
-def _check_together(manifests: Sequence[AvatarManifest]) -> None:
-    """Raise ConfigError if one server cannot hold these avatars."""
-    first, *others = manifests
-    for other in others:
-        for manifest in (first, other):
-            if manifest.config.method != "lora":
-                raise ConfigError(
-                    f"{manifest.avatar} has weights of its own instead of a LoRA, and cannot share "
-                    "a server: serve it alone."
-                )
-        ours, theirs = first.config.base.name, other.config.base.name
-        if (ours, first.base_revision) != (theirs, other.base_revision):
-            raise ConfigError(
-                f"{first.avatar} is on {ours} (revision {first.base_revision}) and {other.avatar} "
-                f"on {theirs} (revision {other.base_revision}), and one server holds one base: "
-                "serve them apart."
-            )
 
 
 def _latest_start(run: Run) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class SagemakerBackend(Endpoints):
         self.options = SagemakerOptions(**{**settings.sagemaker, **(options or {})})
         self.account = Account(region=settings.region, profile=settings.profile)
         self._settings = settings
+        self._quotes: dict[str, prices.Price | None] = {}
 
     @property
     def flags(self) -> str:
@@ -66,7 +68,9 @@ class SagemakerBackend(Endpoints):
 
     def with_options(self, **options: Any) -> SagemakerBackend:
         """Return the backend with options changed; ConfigError for what they cannot be."""
-        return SagemakerBackend(self._settings, {**self.options.model_dump(), **options})
+        changed = SagemakerBackend(self._settings, {**self.options.model_dump(), **options})
+        changed._quotes = self._quotes  # the same account: a price is asked for once
+        return changed
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -198,21 +202,21 @@ class SagemakerBackend(Endpoints):
         subject = Subject(plan.config.subject_id, plan.config.subject_id)
         return {"CreateTrainingJob": compose(plan, subject, self.options, place, supplies).request}
 
-    def forecast(self, config: TrainingConfig) -> Forecast:
-        """Return time and price of a training, by the price table alone."""
-        hourly = self._listed(self.options.instance_type)
-        longest = self.longest_seconds(hourly)
-        return forecast(config, self.options.instance_type, hourly, longest)
+    def forecast(self, config: TrainingConfig, *, ask: bool = False) -> Forecast:
+        """Return time and price of a training: by the price table alone, or `ask`, as a training
+        does that starts. Raises ConfigError for a budget without a price."""
+        kind = self.options.instance_type
+        quote = self.quote(kind) if ask else None
+        hourly = quote.dollars if quote else self._listed(kind)
+        expected = forecast(config, kind, hourly, self.longest_seconds(hourly))
+        return replace(expected, source=quote.source if quote else "")
 
     def _listed(self, instance_type: str) -> float | None:
         return prices.listed(instance_type, self.account.region)
 
     def _estimate(self, config: TrainingConfig) -> str:
-        quote = self.quote(self.options.instance_type)
-        hourly = quote.dollars if quote else None
-        longest = self.longest_seconds(hourly)
-        estimate = forecast(config, self.options.instance_type, hourly, longest)
-        return estimate.words(quote.source if quote else "")
+        estimate = self.forecast(config, ask=True)
+        return estimate.words(estimate.source)
 
     def longest_seconds(self, hourly: float | None) -> int:
         """How long a training's machine may be paid for, at most."""
@@ -227,10 +231,6 @@ class SagemakerBackend(Endpoints):
         if instance_type not in self._quotes:
             self._quotes[instance_type] = prices.quote(self.account, instance_type)
         return self._quotes[instance_type]
-
-    @cached_property
-    def _quotes(self) -> dict[str, prices.Price | None]:
-        return {}
 
     # --- following ---
 

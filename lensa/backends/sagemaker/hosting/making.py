@@ -17,7 +17,7 @@ from lensa.backends.sagemaker.hosting.log_place import log_place
 from lensa.backends.sagemaker.hosting.order import Order, Site
 from lensa.backends.sagemaker.hosting.request import KEEP_TAG, VARIANT, tags
 from lensa.backends.sagemaker.hosting.schedule import Schedules
-from lensa.backends.sagemaker.hosting.state import EndpointState, describe, status
+from lensa.backends.sagemaker.hosting.state import EndpointState, accepted, describe, status
 from lensa.backends.sagemaker.refusals import explained
 from lensa.contract import GenerationRequest
 from lensa.contract.events import Event, NoticeEvent, PhaseEvent, ProgressEvent
@@ -107,8 +107,18 @@ class Making:
             )
 
     def change_to(self, config: str) -> None:
-        with explained(f"updating the endpoint {self._name}"):
+        """Let it serve another configuration, as soon as it can be changed."""
+        pause = Pause(self._site.settings.poll_seconds)
+
+        def update() -> None:
             self._client.update_endpoint(EndpointName=self._name, EndpointConfigName=config)
+
+        while True:
+            with explained(f"updating the endpoint {self._name}"):
+                if accepted(update):
+                    return
+            pause.wait()
+            self.arrived()
 
     def arrived(self) -> EndpointState:
         """Return when the endpoint has arrived, wherever."""

@@ -17,7 +17,13 @@ from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.follow import Pause
 from lensa.backends.sagemaker.hosting import parts, scaling
 from lensa.backends.sagemaker.hosting.schedule import Schedules
-from lensa.backends.sagemaker.hosting.state import EndpointState, describe, found_or_none, status
+from lensa.backends.sagemaker.hosting.state import (
+    EndpointState,
+    accepted,
+    describe,
+    found_or_none,
+    status,
+)
 from lensa.backends.sagemaker.refusals import explained
 from lensa.backends.sagemaker.transfer import Store
 from lensa.errors import AccountError, EndpointError, LensaError
@@ -102,13 +108,17 @@ def _delete_endpoint(
     account: Account, endpoint: str, poll_seconds: float, on_state: OnState | None
 ) -> str:
     """Delete it as soon as that is possible, and return when it is gone."""
-    client = account.client("sagemaker")
+    client: Any = account.client("sagemaker")
+
+    def delete() -> None:
+        client.delete_endpoint(EndpointName=endpoint)
+
     pause, until = Pause(poll_seconds), time.monotonic() + _PATIENCE_SECONDS
     while (state := status(account, endpoint)) is not None:
         if state.settled:
             with explained(f"deleting the endpoint {endpoint}"):
-                found_or_none(lambda: client.delete_endpoint(EndpointName=endpoint))
-            continue
+                if found_or_none(lambda: accepted(delete)) is not False:
+                    continue
         if on_state is not None:
             on_state(state)
         if time.monotonic() > until:

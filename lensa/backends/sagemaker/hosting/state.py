@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -104,6 +105,22 @@ def found_or_none(call: Any) -> Any:
         if is_missing(error):
             return None
         raise
+
+
+def accepted(change: Callable[[], Any]) -> bool:
+    """Make a change of an endpoint. False if it is on its way to another state: not now.
+
+    That can begin between a look and the change: its number of machines changes by itself.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        change()
+    except ClientError as error:
+        if error_code(error) == "ValidationException" and "in-progress" in str(error):
+            return False
+        raise
+    return True
 
 
 def is_missing(error: Exception) -> bool:
