@@ -103,6 +103,7 @@ class Running:
     forever: bool  # there is no end because none was wanted
     hourly: float | None  # dollars of one instance; None: not known
     dollars: float | None  # so far; None: not known
+    at_most: bool = False  # the dollars are those of machines that never slept
 
     @property
     def is_endpoint(self) -> bool:
@@ -171,6 +172,8 @@ class Shelf(Protocol):
 
 class Server(Protocol):
     """A running endpoint."""
+
+    found: bool  # it ran before: leaving a `with` block does not take it down, only `close` does
 
     @property
     def url(self) -> str: ...

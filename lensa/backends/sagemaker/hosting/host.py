@@ -13,7 +13,7 @@ from lensa.backends.sagemaker.hosting.deploying import Deployment
 from lensa.backends.sagemaker.hosting.leftovers import has_left, orphans
 from lensa.backends.sagemaker.hosting.options import ENDPOINT, DeployOptions
 from lensa.backends.sagemaker.hosting.order import Order, Site, compose
-from lensa.backends.sagemaker.hosting.removing import remove
+from lensa.backends.sagemaker.hosting.removing import begin, remove
 from lensa.backends.sagemaker.hosting.server import DeployedServer, queue_of
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe
 from lensa.backends.sagemaker.preflight import before_deploy, require
@@ -55,23 +55,33 @@ class Host:
             site, base = self._site, order.avatar.config.base
             require(before_deploy(site.account, site.store.bucket, site.settings, options, base))
 
-        Deployment(self._site, order, ask, check, on_event).run(wait=wait)
-        return self._server(order.endpoint)
+        created = Deployment(self._site, order, ask, check, on_event).run(wait=wait)
+        return self._server(order.endpoint, found=not created)
 
     def find(self, name: str) -> DeployedServer:
         """Return an endpoint of ours that is there; NotFoundError if there is none."""
         return self._server(name)
 
     def with_avatar(self, avatar: str) -> DeployedServer | None:
-        """Return an endpoint that serves and has an avatar, or None. Nothing is started."""
+        """Return an endpoint that serves and has an avatar, or None. Nothing is started.
+
+        One that answers at once is better than an asynchronous one, whose machine has to wake.
+        """
+        asynchronous = None
         for name in running.names(self._site.account):
             state = describe(self._site.account, name)
             if state is None or not state.ours or state.status not in SERVING:
                 continue
-            server = self._server(name)
-            if avatar in server.shelf.names():
+            contents = parts.contents(self._site.account, self._site.store.bucket, state.config)
+            if contents is None or (contents.asynchronous and asynchronous is not None):
+                continue
+            server = DeployedServer(self._site, state, contents, self._find)
+            if avatar not in server.shelf.names():
+                continue
+            if not contents.asynchronous:
                 return server
-        return None
+            asynchronous = server
+        return asynchronous
 
     def queue(self, name: str) -> Queue:
         """Return where the requests of an asynchronous endpoint lie, also when it has ended."""
@@ -97,6 +107,8 @@ class Host:
                 there.append(name)
             elif not listed:
                 raise NotFoundError(self._unknown(name))
+        for name in there:  # each is paid for until it is asked to go
+            begin(self._site.account, name)
         return [self._taken_down(name, answers=not listed) for name in there]
 
     def _taken_down(self, name: str, *, answers: bool) -> TakenDown:
@@ -128,7 +140,9 @@ class Host:
             "account (any more). lensa ps lists what runs."
         )
 
-    def _server(self, name: str, *, on_wait: Callable[[str], None] | None = None) -> DeployedServer:
+    def _server(
+        self, name: str, *, on_wait: Callable[[str], None] | None = None, found: bool = True
+    ) -> DeployedServer:
         state = self._state(name)
         contents = parts.contents(self._site.account, self._site.store.bucket, state.config)
         if contents is None:
@@ -136,7 +150,7 @@ class Host:
                 f"the endpoint {name} has lost its configuration or its model: take it down "
                 f"(lensa down {name}) and deploy it again."
             )
-        return DeployedServer(self._site, state, contents, self._find, on_wait=on_wait)
+        return DeployedServer(self._site, state, contents, self._find, on_wait=on_wait, found=found)
 
     def _state(self, name: str) -> EndpointState:
         state = describe(self._site.account, name)

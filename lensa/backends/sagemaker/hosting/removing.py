@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -71,6 +72,31 @@ def remove(
         _step(done, lambda: _delete_endpoint(account, endpoint, poll_seconds, on_state))
         if done.failed:  # the rest is what it runs on, and its end
             return done
+    sweep(account, store, endpoint, done, asynchronous=asynchronous, answers=answers)
+    return done
+
+
+def begin(account: Account, endpoint: str) -> None:
+    """Ask for the end of an endpoint of ours, if it can be deleted now, and do not wait for it.
+
+    What goes wrong `remove` tells, which comes after.
+    """
+    with suppress(LensaError):
+        found = describe(account, endpoint)
+        if found is not None and found.ours and found.settled:
+            _ask_to_go(account, endpoint)
+
+
+def sweep(
+    account: Account,
+    store: Store,
+    endpoint: str,
+    done: Removal,
+    *,
+    asynchronous: bool = True,
+    answers: bool = True,
+) -> None:
+    """Delete all that is called after an endpoint but itself."""
     if asynchronous:
         _step(done, lambda: _scaling(account, endpoint))
     remove_parts(account, store, endpoint, done)
@@ -79,7 +105,6 @@ def remove(
         _step(done, partial(_delete_answers, store, endpoint))
     if not done.failed:
         _step(done, lambda: _schedule(account, endpoint))
-    return done
 
 
 def remove_parts(
@@ -111,17 +136,10 @@ def _delete_endpoint(
     account: Account, endpoint: str, poll_seconds: float, on_state: OnState | None
 ) -> str:
     """Delete it as soon as that is possible, and return when it is gone."""
-    client: Any = account.client("sagemaker")
-
-    def delete() -> None:
-        client.delete_endpoint(EndpointName=endpoint)
-
     pause, until = Pause(poll_seconds), time.monotonic() + _PATIENCE_SECONDS
     while (state := status(account, endpoint)) is not None:
-        if state.settled:
-            with explained(f"deleting the endpoint {endpoint}"):
-                if found_or_none(lambda: accepted(delete)) is not False:
-                    continue
+        if state.settled and _ask_to_go(account, endpoint):
+            continue
         if on_state is not None:
             on_state(state)
         if time.monotonic() > until:
@@ -131,6 +149,17 @@ def _delete_endpoint(
             )
         pause.wait()
     return f"endpoint {endpoint}"
+
+
+def _ask_to_go(account: Account, endpoint: str) -> bool:
+    """Return False if it is on its way to another state by now: not yet."""
+    client: Any = account.client("sagemaker")
+
+    def delete() -> None:
+        client.delete_endpoint(EndpointName=endpoint)
+
+    with explained(f"deleting the endpoint {endpoint}"):
+        return found_or_none(lambda: accepted(delete)) is not False
 
 
 def _delete_part(account: Account, part: parts.Part) -> None:
