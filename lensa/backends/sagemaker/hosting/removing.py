@@ -97,7 +97,8 @@ def sweep(
     asynchronous: bool = True,
     answers: bool = True,
 ) -> None:
-    """Delete all that is called after an endpoint but itself."""
+    """Delete all that is called after an endpoint but itself; with `answers`, those that nobody has
+    fetched, too."""
     if asynchronous:
         _step(done, lambda: _scaling(account, endpoint))
     remove_parts(account, store, endpoint, done)
