@@ -115,8 +115,14 @@ def test_left_while_a_job_is_being_started_it_says_what_runs(
             pressed.append(moment)
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(TrainingStopped) as left:
-        make_batch(Client(), path, **LEAST).run(tmp_path / "out", show=nullcontext(press))
+    batch = make_batch(Client(), path, **LEAST)
+    # A shell starts what runs in the background with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(TrainingStopped) as left:
+            batch.run(tmp_path / "out", show=nullcontext(press))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert pressed
     assert ("Nothing runs." in str(left.value)) == (not cloud.jobs)
     assert all(f"ada: {name}" in str(left.value) for name in cloud.jobs)
