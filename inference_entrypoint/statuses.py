@@ -4,7 +4,8 @@
     413  TooMuchError: more than one answer can hold, in bytes or in the seconds that it may take
     415  UnsupportedMediaType: not JSON, or compressed
     500  ours: a damaged avatar, a GPU too small, and whatever nobody thought of
-    503  Busy: the queue is full, the model still loads, the server is going
+    503  Busy, and never the name of what keeps it so: the queue is full, the model still loads, the
+         server is going, S3 does not answer
 
 The body is always {"error": {"type": ..., "message": ...}}.
 """
@@ -66,7 +67,9 @@ def refusal(error: BaseException, identity: str | None = None) -> Refusal:
         message = "something went wrong that should not; the server's log has it as "
         message += f"{identity}."
     retry_after = error.retry_after if isinstance(error, Busy) else None
-    return Refusal(status_of(error), type(error).__name__, message, retry_after)
+    # Whatever it is that keeps it busy: who asks has to know one name, even without the status.
+    kind = "Busy" if isinstance(error, Busy) else type(error).__name__
+    return Refusal(status_of(error), kind, message, retry_after)
 
 
 def status_of(error: BaseException) -> int:

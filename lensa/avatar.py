@@ -107,8 +107,7 @@ class Avatar:
         # Refused before anything starts.
         request = make_request(prompt, style=style, name=self.subject, **fields)
         with self.at_hand() as endpoint:
-            response = endpoint.send(request)
-        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+            return Gallery.of(endpoint.send(request))
 
     def generate_like(self, source: Source, *, image: Any = None, **changes: Any) -> Gallery:
         """Make an image again, with an endpoint that is at hand: see Endpoint.generate_like."""
@@ -118,8 +117,7 @@ class Avatar:
         changes = {"avatar": None, **changes}
         request = request_again(source, image=image, name=self.subject, **changes)
         with self.at_hand() as endpoint:
-            response = endpoint.send(request)
-        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+            return Gallery.of(endpoint.send(request))
 
     def export(
         self,

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 from lensa.backends.base import Queue, Server, Shelf
 from lensa.contract.generation import GenerationRequest, GenerationResponse
 from lensa.contract.names import JOB
-from lensa.errors import ConfigError, EndpointError, TooMuchError
+from lensa.errors import ConfigError
 from lensa.gallery import Gallery
 from lensa.pending import PendingGallery
 from lensa.requests import make_request, request_again
+from lensa.sending import Sending
 
 if TYPE_CHECKING:
     from lensa.like import Source
 
 log = logging.getLogger("lensa")
-
-_AT_A_TIME = 4  # images
-_PIXELS = 1_400_000  # at once: as PNG and base64, no pixel has more than four bytes
 
 
 class Drawn(Protocol):
@@ -34,7 +32,8 @@ class Drawn(Protocol):
 
 
 class Endpoint:
-    """A deployed avatar. As a context manager it is taken down on exit, whatever happens.
+    """A deployed avatar. As a context manager it is taken down on exit, whatever happens, if
+    this call of `deploy` made it; one that ran before runs on, and `close` takes it down.
 
     with avatar.deploy() as endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
@@ -114,14 +113,15 @@ class Endpoint:
 
         `style` names a style pack. `avatar` is another than its own: one, its id or its subject's
         name. `wait=False` leaves the request with an asynchronous endpoint,
-        and returns at once. Raises ConfigError for what has to be changed in the request,
-        NotFoundError for an unknown style, EndpointError if the endpoint fails.
+        and returns at once. If the endpoint fails when some images are drawn, those are the gallery
+        (`partial`), and a warning says where to go on. Raises ConfigError for what has to be
+        changed in the request, NotFoundError for an unknown style, EndpointError if the endpoint
+        fails.
         """
         name, fields = self._meant(fields)
         request = make_request(prompt, style=style, name=name, **fields)
         if wait:
-            response = self.send(request)
-            return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+            return Gallery.of(self.send(request))
         queue = self._queue("wait=False")
         return PendingGallery(queue.put(self._ready(request)), queue)
 
@@ -130,9 +130,7 @@ class Endpoint:
 
         Raises NotFoundError if the endpoint has no such request, or its answer was fetched before.
         """
-        gallery = PendingGallery(id, self._queue("pending"))
-        gallery.done()
-        return gallery
+        return PendingGallery.found(id, self._queue("pending"))
 
     def _meant(self, fields: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Return the subject's name of the avatar that draws, and the fields with its id."""
@@ -172,8 +170,7 @@ class Endpoint:
         GenerationRequest that are to differ. Raises ConfigError if the file holds no parameters.
         """
         name, changes = self._meant(changes)
-        response = self.send(request_again(source, image=image, name=name, **changes))
-        return Gallery(response.images, warnings=response.warnings, seconds=response.seconds)
+        return Gallery.of(self.send(request_again(source, image=image, name=name, **changes)))
 
     def send(self, request: GenerationRequest) -> GenerationResponse:
         """Send a request and return the answer; a busy endpoint is waited for, and the log "lensa"
@@ -181,40 +178,10 @@ class Endpoint:
 
         Many images are asked for a few at a time, so that no answer is too long, nor too long in
         coming: they are the same images. What an endpoint has no time for in one answer is asked
-        for in the next. An asynchronous one is asked for all at once.
+        for in the next. An asynchronous one is asked for all at once. If some are drawn when it
+        fails, the answer is `partial`, and a warning says why and where to go on.
         """
-        request, parts = self._ready(request), []
-        at_a_time = _at_a_time(request) if self._server.queue is None else request.count
-        index, end = request.index, request.index + request.count
-        while index < end:
-            count = min(at_a_time, end - index)
-            try:
-                part = self._server.invoke(
-                    request.model_copy(update={"index": index, "count": count})
-                )
-            except TooMuchError as much:
-                if count == 1:
-                    raise
-                at_a_time = count // 2
-                log.warning("asking for %d images at a time: %s", at_a_time, much)
-                continue
-            if not part.images:
-                raise EndpointError("the endpoint answered without an image.")
-            parts.append(part)
-            index += len(part.images)
-        if len(parts) == 1:
-            return parts[0]
-        return parts[0].model_copy(
-            update={
-                "request": parts[0].request.model_copy(
-                    update={"index": request.index, "count": request.count}
-                ),
-                "images": tuple(image for part in parts for image in part.images),
-                "warnings": tuple(dict.fromkeys(word for part in parts for word in part.warnings)),
-                "partial": False,
-                "seconds": sum(part.seconds for part in parts),
-            }
-        )
+        return Sending(self._server, self._ready(request)).run()
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -232,7 +199,13 @@ class Endpoint:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if not self._server.found:
+            self.close()
+            return
+        log.warning(
+            "%s ran before this `with` block, and runs on: close() or lensa down takes it down.",
+            self.name,
+        )
 
     def __repr__(self) -> str:
         if self.name is not None:
@@ -244,9 +217,3 @@ def _id_of(avatar: Drawn | str, shelf: Shelf) -> str:
     if not isinstance(avatar, str):
         return avatar.id
     return avatar if JOB.fullmatch(avatar) else shelf.find(avatar)
-
-
-def _at_a_time(request: GenerationRequest) -> int:
-    """Return how many images to ask for at once, so that the answer is not too long."""
-    pixels = (request.width or 0) * (request.height or 0)
-    return max(1, min(_AT_A_TIME, _PIXELS // pixels)) if pixels else _AT_A_TIME

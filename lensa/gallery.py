@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from lensa.contract.generation import GeneratedImage
+from lensa.contract.generation import GeneratedImage, GenerationResponse
 from lensa.errors import StorageError
 
 if TYPE_CHECKING:
@@ -21,11 +21,28 @@ class Gallery(Sequence[GeneratedImage]):
     """Images in the order they were asked for. Shows itself in a notebook."""
 
     def __init__(
-        self, images: Sequence[GeneratedImage], *, warnings: Sequence[str] = (), seconds: float = 0
+        self,
+        images: Sequence[GeneratedImage],
+        *,
+        warnings: Sequence[str] = (),
+        seconds: float = 0,
+        partial: bool = False,
     ) -> None:
+        """`partial`: more was asked for, and a warning says where to go on."""
         self._images = tuple(images)
         self.warnings = tuple(warnings)
         self.seconds = seconds
+        self.partial = partial
+
+    @classmethod
+    def of(cls, response: GenerationResponse) -> Gallery:
+        """Return the images of an answer."""
+        return cls(
+            response.images,
+            warnings=response.warnings,
+            seconds=response.seconds,
+            partial=response.partial,
+        )
 
     @overload
     def __getitem__(self, index: int) -> GeneratedImage: ...
@@ -33,7 +50,12 @@ class Gallery(Sequence[GeneratedImage]):
     def __getitem__(self, index: slice) -> Gallery: ...
     def __getitem__(self, index: int | slice) -> GeneratedImage | Gallery:
         if isinstance(index, slice):
-            return Gallery(self._images[index], warnings=self.warnings, seconds=self.seconds)
+            return Gallery(
+                self._images[index],
+                warnings=self.warnings,
+                seconds=self.seconds,
+                partial=self.partial,
+            )
         return self._images[index]
 
     def __len__(self) -> int:
@@ -47,6 +69,7 @@ class Gallery(Sequence[GeneratedImage]):
             [*self._images, *other],
             warnings=list(dict.fromkeys([*self.warnings, *other.warnings])),
             seconds=self.seconds + other.seconds,
+            partial=self.partial or other.partial,
         )
 
     def pictures(self) -> list[Image.Image]:

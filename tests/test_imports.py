@@ -42,6 +42,7 @@ FLOORS = [
         "lensa.gallery",
         "lensa.pending",
         "lensa.requests",
+        "lensa.sending",
         "lensa.id_photo",
         "lensa.like",
         "lensa.display",

@@ -52,7 +52,7 @@ def recognise(environ: Environ) -> Call:
     kind = protocol(service)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         operation, parameters = target.rpartition(".")[2], _json(body(environ))
-    elif kind == "query" and environ["REQUEST_METHOD"] == "POST":
+    elif kind in {"query", "ec2"} and environ["REQUEST_METHOD"] == "POST":
         form = parse_qs(body(environ).decode(errors="replace"), keep_blank_values=True)
         parameters = {name: values[-1] for name, values in form.items()}
         operation = parameters.pop("Action", "")

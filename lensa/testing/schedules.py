@@ -2,6 +2,9 @@
 
 They come when the twin's clock passes them, whether or not any client is there. Entries of
 `rate(...)` and `cron(...)` are kept and never come.
+
+Clients count from their own clock, which no test advances. A time that is past for the twin's clock
+alone is read from where that one stands: two hours from now are two hours of both.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,11 +27,28 @@ from lensa.testing.roles import SCHEDULER, why_not
 from lensa.testing.shapes import check_input
 
 _TICK = 0.2  # real seconds between two looks at the clock, unless a test moves it
+_SOONEST, _LATEST = 1.0, 480.0  # seconds of the clock from one attempt to the next
+_ATTEMPTS, _AGE = 185, 86_400  # a RetryPolicy's defaults: more attempts, and seconds for them
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _UNIVERSAL = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:(\w+):(\w+)")
 
 Action = Callable[[Call, str], object]
 """Does what an operation asks for, with a role. Raises AwsError."""
+
+
+Key = tuple[str, str, str, str]
+"""Region, group, name and expression: an entry that is moved begins anew."""
+
+
+@dataclass
+class _Attempts:
+    """What became of an entry so far."""
+
+    ahead: timedelta = timedelta()  # how far its time is read from what it says
+    made: int = 0
+    first: datetime | None = None
+    next: datetime | None = None
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ class SchedulerApi:
         """`actions`: what a universal target of SageMaker can call, by operation."""
         self.firings: list[Firing] = []
         self._clock, self._actions = clock, actions
-        self._done: set[tuple[str, str, str, str]] = set()
+        self._attempts: dict[Key, _Attempts] = {}
         self._wake, self._closing = threading.Event(), False
         self._thread = threading.Thread(target=self._run, name="twin-scheduler", daemon=True)
 
@@ -70,15 +90,23 @@ class SchedulerApi:
 
     def create(self, call: Call) -> None:
         """Refuse what AWS refuses; moto keeps the rest."""
-        self._check(call)
+        ahead = self._check(call)
+        asked = call.parameters
+        group, name = asked.get("GroupName", "default"), asked["Name"]
+        if self._find(call.region, group, name) is None:
+            key = (call.region, group, name, asked["ScheduleExpression"])
+            self._attempts[key] = _Attempts(ahead)
 
     def update(self, call: Call) -> dict[str, Any] | None:
         """Replace an entry. What is not given is as if it had never been, as on AWS."""
-        self._check(call)
+        ahead = self._check(call)
         asked = call.parameters
-        entry = self._find(call.region, asked.get("GroupName", "default"), asked["Name"])
+        group, name = asked.get("GroupName", "default"), asked["Name"]
+        entry = self._find(call.region, group, name)
         if entry is None:
             return None  # moto says so
+        key = (call.region, group, name, asked["ScheduleExpression"])
+        self._attempts[key] = _Attempts(ahead)
         entry.update(
             description=asked.get("Description", ""),
             end_date=asked.get("EndDate"),
@@ -93,13 +121,17 @@ class SchedulerApi:
         entry.action_after_completion = asked.get("ActionAfterCompletion", "NONE")
         return {"ScheduleArn": entry.arn}
 
-    def _check(self, call: Call) -> None:
+    def _check(self, call: Call) -> timedelta:
+        """Raise what AWS refuses; return how far the entry's time is read from what it says."""
         asked = call.parameters
         target = asked["Target"]
         expression = asked["ScheduleExpression"]
+        ahead = timedelta()
         if expression.startswith("at("):
             time = _time_of(expression, asked.get("ScheduleExpressionTimezone"))
-            if time is None or time <= self._clock.now():
+            if time is not None and datetime.now(UTC) < time <= self._clock.now():
+                ahead = self._clock.now() - datetime.now(UTC)
+            if time is None or time + ahead <= self._clock.now():
                 raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
         if why_not(target["RoleArn"], SCHEDULER):
             raise AwsError(
@@ -115,6 +147,7 @@ class SchedulerApi:
                     "ValidationException",
                     f"Invalid RequestJson provided. Reason {problem.message}",
                 ) from None
+        return ahead
 
     # --- coming to pass ---
 
@@ -130,19 +163,15 @@ class SchedulerApi:
 
     def _look(self, region: str, group: Any, entry: Any) -> None:
         time = _time_of(entry.schedule_expression, entry.schedule_expression_timezone)
-        key = (region, group.name, entry.name, entry.schedule_expression)
-        if time is None or time > self._clock.now() or key in self._done:
+        attempts = self._attempts.setdefault(_key(region, group, entry), _Attempts())
+        now = self._clock.now()
+        if time is None or attempts.done or entry.state not in {None, "ENABLED"}:
             return
-        if entry.state not in {None, "ENABLED"}:
+        if now < (attempts.next or time + attempts.ahead):
             return
-        retries = entry.target.get("RetryPolicy", {})
-        age = (self._clock.now() - time).total_seconds()
-        again = retries.get("MaximumRetryAttempts", 185) > 0 and (
-            age < retries.get("MaximumEventAgeInSeconds", 86_400)
-        )
         operation, parameters, problem = self._fire(region, entry.target)
-        if "in-progress" in problem and again:
-            return  # AWS tries again, too
+        if "in-progress" in problem and _again(attempts, entry.target, now):
+            return
         self._record(region, group, entry, problem, operation, parameters)
 
     def _record(
@@ -155,7 +184,7 @@ class SchedulerApi:
         parameters: dict[str, Any] | None = None,
     ) -> None:
         """Note that an entry came to pass, for the first and last time."""
-        self._done.add((region, group.name, entry.name, entry.schedule_expression))
+        self._attempts.setdefault(_key(region, group, entry), _Attempts()).done = True
         firing = Firing(entry.name, region, operation, parameters or {}, self._clock.now(), problem)
         self.firings.append(firing)
         if entry.action_after_completion == "DELETE":
@@ -186,6 +215,25 @@ class SchedulerApi:
             if (where, entries.name, entry.name) == (region, group, name):
                 return entry
         return None
+
+
+def _key(region: str, group: Any, entry: Any) -> Key:
+    return region, group.name, entry.name, entry.schedule_expression
+
+
+def _again(attempts: _Attempts, target: dict[str, Any], now: datetime) -> bool:
+    """Count an attempt that failed, and say whether there is another one.
+
+    Its age counts from the first attempt, not from the entry's time: a clock that is advanced by
+    days has passed over all attempts in between.
+    """
+    policy = target.get("RetryPolicy") or {}
+    attempts.first = attempts.first or now
+    wait = min(_SOONEST * 2**attempts.made, _LATEST)
+    attempts.made += 1
+    attempts.next = now + timedelta(seconds=wait)
+    until = attempts.first + timedelta(seconds=policy.get("MaximumEventAgeInSeconds", _AGE))
+    return attempts.made <= policy.get("MaximumRetryAttempts", _ATTEMPTS) and now < until
 
 
 def _entries() -> Iterator[tuple[str, Any, Any]]:

@@ -6,6 +6,10 @@ import json
 
 import pytest
 
+from inference_entrypoint.drawer import Going, TurnTooLate
+from inference_entrypoint.engine import QueueFull
+from inference_entrypoint.library import Replaced
+from inference_entrypoint.shelf_bucket import ShelfBusy
 from inference_entrypoint.statuses import Busy, UnsupportedMediaType, refusal
 from lensa.errors import (
     ArtifactError,
@@ -38,6 +42,22 @@ def test_an_error_has_a_status_and_the_body_says_its_name_and_its_words(
 def test_who_is_told_to_come_back_is_told_when() -> None:
     assert refusal(Busy("16 wait already", retry_after=7)).retry_after == 7
     assert refusal(ConfigError("count = 0")).retry_after is None
+
+
+WHY_BUSY = [
+    Going(),
+    QueueFull(16, 3),
+    Replaced("avatar ada was replaced meanwhile: ask again."),
+    ShelfBusy("SlowDown"),
+    TurnTooLate(),
+]
+
+
+@pytest.mark.parametrize("busy", WHY_BUSY, ids=lambda busy: type(busy).__name__)
+def test_whatever_keeps_it_busy_it_says_so_under_one_name(busy: Busy) -> None:
+    assert {type(each) for each in WHY_BUSY} == set(Busy.__subclasses__())
+    refused = refusal(busy)
+    assert (refused.status, refused.type, refused.retry_after) == (503, "Busy", busy.retry_after)
 
 
 def test_what_should_not_have_happened_is_not_shown_to_the_client() -> None:

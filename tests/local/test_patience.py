@@ -56,7 +56,7 @@ def steps(endpoint: Endpoint) -> int:
 def test_what_there_was_no_time_for_is_asked_for_again(
     client: httpx.Client, endpoint: Endpoint, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["lensa.endpoint"], "_AT_A_TIME", 64)
+    monkeypatch.setattr(sys.modules["lensa.sending"], "_AT_A_TIME", 64)
     before = figure(client, "lensa_requests_total", status="200")
     gallery = endpoint.generate("me", count=24, steps=steps, seed=5)
     assert figure(client, "lensa_requests_total", status="200") >= before + 2

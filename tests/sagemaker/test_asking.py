@@ -7,6 +7,7 @@ What AWS refuses is said by a server in AWS's own form; behind it stands moto.
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import GenerationRequest
+from lensa.contract.asked import ATTRIBUTES_HEADER, TOO_OLD, age
 from lensa.endpoint import Endpoint
 from lensa.errors import (
     AccountError,
@@ -46,6 +48,7 @@ class Aws:
     def __init__(self, gate: Gate) -> None:
         self.then: list[Answer] = []
         self.asked: list[GenerationRequest] = []
+        self.ages: list[float | None] = []  # of the requests, by their own word
         self.most = 64  # images that one answer holds
         gate.rules.append(self._answer)
 
@@ -54,6 +57,9 @@ class Aws:
             return None
         asked = GenerationRequest.model_validate_json(request.body)
         self.asked.append(asked)
+        spelled = {name.lower(): value for name, value in request.headers.items()}
+        attributes = spelled.get(ATTRIBUTES_HEADER.lower(), "")
+        self.ages.append(age(attributes, time.time() + 1))  # it is rounded
         if self.then:
             return self.then.pop(0)
         if asked.count > self.most:
@@ -142,6 +148,23 @@ def test_what_passes_is_waited_for_and_told(
     assert "the endpoint is busy, asking again in" in caplog.text
     assert len(told) == 1
     assert "secret place" not in caplog.text + told[0]
+
+
+def test_each_request_says_when_it_was_asked_and_so_is_not_drawn_for_nobody(aws: Aws) -> None:
+    aws.then = [said(503, "Busy", "32 requests wait already.")]
+    server().invoke(ASK)
+    assert len(aws.ages) == 2 and None not in aws.ages
+
+
+def test_a_clock_that_is_wrong_costs_one_more_attempt_and_says_nothing_from_then_on(
+    aws: Aws,
+) -> None:
+    """It is refused at once as if it had waited for a minute."""
+    aws.then = [said(503, "Busy", TOO_OLD)]
+    asking = server()
+    asking.invoke(ASK)
+    asking.invoke(ASK)
+    assert aws.ages[0] is not None and aws.ages[1:] == [None, None]
 
 
 def test_there_is_an_end_to_waiting(aws: Aws) -> None:
@@ -279,6 +302,34 @@ def test_what_one_answer_does_not_hold_is_asked_for_in_more_of_them(
     assert [image.index for image in gallery] == [0, 1, 2, 3, 4]
     assert [asked.count for asked in aws.asked] == [4, 2, 1, 1, 1, 1, 1]
     assert "asking for 2 images at a time: 4 images are 9.1 MB" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        said(500, "OSError", "no space left"),
+        said(400, "NotFoundError", "No avatar 'x' is here."),
+        refused("AccessDeniedException", "User ada is not authorized to perform: x"),
+        Answer(200, answer(ASK).model_copy(update={"images": ()}).model_dump_json()),
+    ],
+    ids=lambda late: late.body[:40],
+)
+def test_an_error_that_comes_late_costs_none_of_what_was_drawn(aws: Aws, late: Answer) -> None:
+    parts = [ASK.model_copy(update={"index": i, "count": 4}) for i in (2, 6)]
+    aws.then = [*(Answer(200, answer(part).model_dump_json()) for part in parts), late]
+    gallery = endpoint().generate("me", count=16, index=2, seed=3)
+    assert [image.index for image in gallery] == [*range(2, 10)] and gallery.partial
+    assert "8 of 16 images were drawn" in gallery.warnings[0]
+    # Where to go on: with that, all of them are there.
+    assert "index=10, count=8 and seed=3" in gallery.warnings[0]
+    whole = gallery + endpoint().generate("me", count=8, index=10, seed=3)
+    assert [image.index for image in whole] == [*range(2, 18)]
+
+
+def test_an_error_that_comes_first_is_raised(aws: Aws) -> None:
+    aws.then = [said(500, "OSError", "no space left")]
+    with pytest.raises(EndpointError, match="no space left"):
+        endpoint().generate("me", count=16, seed=3)
 
 
 def test_one_image_that_is_too_much_is_told(aws: Aws) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import typer
 from asked import NAME, answer
 from moto_server import (
     Answer,
@@ -19,10 +22,13 @@ from moto_server import (
     no_waiting_fixture,  # noqa: F401
 )
 
+import lensa
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
+from lensa.cli.generate import show
+from lensa.cli.style_pack import draw_pack
 from lensa.contract import GenerationRequest
 from lensa.endpoint import Endpoint
 from lensa.errors import AccountError, ConfigError, EndpointBusy, EndpointError, NotFoundError
@@ -155,7 +161,7 @@ def test_not_to_wait_and_to_find_it_again_by_its_id(aws: Aws) -> None:
     assert not isinstance(pending, Gallery)
     assert not pending.done()
     found = endpoint().pending(pending.id)  # elsewhere
-    with pytest.raises(EndpointBusy, match=rf"endpoint\.pending\('{pending.id}'\) finds it"):
+    with pytest.raises(EndpointBusy, match=rf"pending\('{NAME}', '{pending.id}'\) finds"):
         aws.then = [lambda: None] * 100
         found.wait(timeout=0.1)
     aws.draw()
@@ -233,13 +239,68 @@ def test_a_container_without_a_place_gets_the_request_again(aws: Aws) -> None:
     assert aws.left() == []
 
 
+@pytest.mark.parametrize(
+    "kind", ["Busy", "Going", "QueueFull", "Replaced", "ShelfBusy", "TurnTooLate"]
+)
+def test_whatever_keeps_a_container_busy_the_request_goes_on(aws: Aws, kind: str) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    aws.fail(json.dumps({"error": {"type": kind, "message": "ask again."}}))
+    assert not pending.done() and len(aws.asked) == 1
+    assert len(pending.wait()) == 1
+
+
 def test_ctrl_c_takes_the_request_back(aws: Aws) -> None:
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         endpoint(on_wait=interrupted).generate("me", seed=3)
+    assert aws.left() == []  # for it was drawn already
+    aws.then = [lambda: None]
+    with pytest.raises(KeyboardInterrupt):
+        endpoint(on_wait=interrupted).generate("me", seed=3)
+    (asked,) = aws.asked
+    id = asked["x-amzn-sagemaker-inference-id"]
+    assert aws.left() == [f"{BELOW}forgotten/{id}.json"]
+    with pytest.raises(NotFoundError):
+        endpoint().pending(id)
+
+
+@pytest.mark.parametrize("where", ["answers", "failures"])
+def test_what_comes_of_a_forgotten_request_is_deleted_by_a_later_one(aws: Aws, where: str) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    pending._queue.forget(pending.id)
+    (late,) = aws.asked
+    assert len(endpoint().generate("me", seed=4)) == 1
+    assert aws.left() == [f"{BELOW}forgotten/{pending.id}.json"]  # it may come yet
+    aws.leave(where, late, "of a person")
+    assert len(endpoint().generate("me", seed=5)) == 1
     assert aws.left() == []
+
+
+def test_an_answer_that_this_version_cannot_read_stays(aws: Aws) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    (asked,) = aws.asked
+    aws.leave("answers", asked, '{"of": "a later version"}')
+    before = aws.left()
+    for again in (pending, endpoint().pending(pending.id)):
+        with pytest.raises(EndpointError, match=f"stays where it is: s3://{BUCKET}/{BELOW}answers"):
+            again.wait()
+    assert aws.left() == before
+
+
+def test_leaving_a_request_and_looking_for_its_answer_are_uses(aws: Aws) -> None:
+    uses: list[int] = []
+    pending = endpoint(used=lambda: uses.append(1)).generate("me", seed=3, wait=False)
+    assert len(uses) == 1
+    assert not pending.done()
+    assert len(uses) == 2
+
+
+def test_an_answer_that_came_just_before_the_end_is_found(aws: Aws) -> None:
+    pending = endpoint().generate("me", seed=3, wait=False)
+    aws.status = "Deleting"  # when it is asked for its state, and has drawn
+    assert len(pending.wait()) == 1
 
 
 def test_an_endpoint_that_fails_while_one_waits_is_told(aws: Aws) -> None:
@@ -300,18 +361,81 @@ def test_what_the_time_was_up_for_is_said(aws: Aws) -> None:
     part = whole.model_copy(update={"images": whole.images[:2], "partial": True})
     aws.leave("answers", asked, part.model_dump_json())
     assert pending.wait().warnings == (
-        "the time was up after 2 images: ask for the rest with index=2 and seed=3.",
+        "the time was up after 2 images: ask for the rest with index=2, count=3 and seed=3.",
     )
 
 
-def test_a_waiting_generate_asks_for_the_rest_itself(aws: Aws) -> None:
-    def part() -> None:
-        (asked,) = aws.asked
-        whole = answer(GenerationRequest(prompt="me", count=5, seed=3))
-        some = whole.model_copy(update={"images": whole.images[:2], "partial": True})
-        aws.leave("answers", asked, some.model_dump_json())
-        aws.asked.clear()
+def leave_two_of_five(aws: Aws) -> None:
+    (asked,) = aws.asked
+    whole = answer(GenerationRequest(prompt="me", count=5, seed=3))
+    some = whole.model_copy(update={"images": whole.images[:2], "partial": True})
+    aws.leave("answers", asked, some.model_dump_json())
+    aws.asked.clear()
 
-    aws.then = [part]
+
+def test_a_waiting_generate_asks_for_the_rest_itself(aws: Aws) -> None:
+    lefts: list[list[str]] = []
+
+    def rest() -> None:
+        lefts.append(aws.left())
+        aws.draw()
+
+    aws.then = [lambda: leave_two_of_five(aws), rest]
     gallery = endpoint().generate("me", count=5, seed=3)
-    assert [image.index for image in gallery] == [0, 1, 2, 3, 4]
+    assert [image.index for image in gallery] == [0, 1, 2, 3, 4] and not gallery.partial
+    # What was drawn first stayed until the rest was there.
+    assert len([key for key in lefts[0] if "answers" in key]) == 1
+    assert aws.left() == []
+
+
+def test_what_is_drawn_when_the_rest_fails_is_the_gallery(
+    aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    aws.then = [lambda: leave_two_of_five(aws), lambda: aws.fail('{"message": "Worker died."}')]
+    gallery = endpoint().generate("me", count=5, seed=3)
+    assert [image.index for image in gallery] == [0, 1] and gallery.partial
+    (warning,) = gallery.warnings
+    assert "ask for the rest with index=2, count=3 and seed=3" in warning
+    assert "Worker died" in warning and warning in caplog.text
+    assert aws.left() == []
+
+
+def test_the_commands_save_what_was_drawn_and_say_that_it_is_not_all(
+    aws: Aws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail = '{"message": "Worker died."}'
+    aws.then = [lambda: leave_two_of_five(aws), lambda: aws.fail(fail)]
+    gallery = endpoint().generate("me", count=5, seed=3)
+    with pytest.raises(typer.Exit) as left:
+        show(gallery, tmp_path / "one", json=False)
+    assert left.value.exit_code == 1
+    assert len(list((tmp_path / "one").iterdir())) == 2
+    assert "note: 2 of 5 images were drawn" in capsys.readouterr().out
+
+    def alive() -> None:
+        """It is asked whether it serves, before it is asked for images."""
+
+    aws.then = [alive, lambda: leave_two_of_five(aws), lambda: aws.fail(fail)]
+    style = next(iter(lensa.styles().values()))
+    drawn = draw_pack(nullcontext(endpoint()), "me", [style], tmp_path, count=5, seed=3)
+    assert len(drawn.paths[style.name]) == 2
+    assert "2 of 5 images were drawn" in drawn.failed[style.name]
+
+
+def test_ctrl_c_while_the_rest_is_drawn_keeps_what_was(
+    aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids: list[str] = []
+
+    def interrupt(_: str) -> None:
+        if len(aws.asked) == 0:
+            return  # the first part has just come
+        ids.extend(key.split("/")[-1][:16] for key in aws.left() if "answers" in key)
+        raise KeyboardInterrupt
+
+    aws.then = [lambda: leave_two_of_five(aws), lambda: None]
+    with pytest.raises(KeyboardInterrupt):
+        endpoint(on_wait=interrupt).generate("me", count=5, seed=3)
+    (id,) = ids
+    assert f"lensa.pending('{NAME}', '{id}') finds it" in caplog.text
+    assert len(endpoint().pending(id).wait()) == 2

@@ -43,7 +43,9 @@ def fetched(twin: SagemakerTwin, uri: str) -> bytes | None:
     return content
 
 
-def scale(twin: SagemakerTwin, *, step: bool = True, tracking: bool = True) -> None:
+def scale(
+    twin: SagemakerTwin, *, step: bool = True, tracking: bool = True, threshold: float = 1
+) -> None:
     """Let the endpoint go to sleep and wake, as AWS's documentation does it."""
     scaling = twin.client("application-autoscaling")
     scaling.register_scalable_target(**RESOURCE, MinCapacity=0, MaxCapacity=1)
@@ -82,7 +84,7 @@ def scale(twin: SagemakerTwin, *, step: bool = True, tracking: bool = True) -> N
             Statistic="Average",
             Period=60,
             EvaluationPeriods=2,
-            Threshold=1,
+            Threshold=threshold,
             ComparisonOperator="GreaterThanOrEqualToThreshold",
             TreatMissingData="missing",
             Dimensions=[{"Name": "EndpointName", "Value": "here"}],
@@ -138,7 +140,7 @@ def test_it_sleeps_after_fifteen_idle_minutes_and_a_request_wakes_it(
     asked = send(sagemaker_twin)
     until(lambda: fetched(sagemaker_twin, asked["OutputLocation"]))
     sagemaker_twin.clock.advance(600)
-    assert endpoint.desired == 1  # ten minutes since there was something to do
+    assert not endpoint.gone.wait(0.3) and endpoint.desired == 1  # ten minutes are not enough
     sagemaker_twin.clock.advance(400)
     endpoint.wait_for(lambda one: one.current == 0 and not one.pids)
     [variant] = describe(sagemaker_twin)["ProductionVariants"]
@@ -146,19 +148,43 @@ def test_it_sleeps_after_fifteen_idle_minutes_and_a_request_wakes_it(
     assert describe(sagemaker_twin)["EndpointStatus"] == "InService"
     sagemaker_twin.faults.slow_endpoint(240)
     asked = send(sagemaker_twin)
-    endpoint.wait_for(lambda one: one.desired == 1)
+    endpoint.wait("Updating")
     assert describe(sagemaker_twin)["ProductionVariants"][0]["CurrentInstanceCount"] == 0
+    for change in (
+        sagemaker_twin.client("sagemaker").delete_endpoint,
+        lambda **name: sagemaker_twin.client("sagemaker").update_endpoint(
+            **name, EndpointConfigName="here"
+        ),
+    ):
+        with pytest.raises(ClientError, match="in-progress"):
+            change(EndpointName="here")
     sagemaker_twin.clock.advance(240)
     assert until(lambda: fetched(sagemaker_twin, asked["OutputLocation"]))
-    assert endpoint.starts == 2
+    assert endpoint.wait().starts == 2
 
 
-def test_without_the_alarm_and_its_policy_a_request_waits_for_ever(
+def test_one_that_does_not_wake_can_be_changed_and_is_tried_again(
     sagemaker_twin: SagemakerTwin,
 ) -> None:
     make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
     endpoint = sagemaker_twin.endpoints["here"].wait()
-    scale(sagemaker_twin, step=False)
+    scale(sagemaker_twin)
+    sagemaker_twin.clock.advance(1000)
+    endpoint.wait_for(lambda one: one.current == 0)
+    sagemaker_twin.faults.fail_endpoint(log="out of memory")
+    asked = send(sagemaker_twin)
+    endpoint.wait_for(lambda one: bool(one.failure_reason))
+    assert endpoint.log()[-2] == "out of memory"
+    assert until(lambda: fetched(sagemaker_twin, asked["OutputLocation"]))
+
+
+@pytest.mark.parametrize("changes", [{"step": False}, {"threshold": 2}])
+def test_without_an_alarm_that_goes_off_and_its_policy_a_request_waits_for_ever(
+    sagemaker_twin: SagemakerTwin, changes: dict[str, Any]
+) -> None:
+    make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
+    endpoint = sagemaker_twin.endpoints["here"].wait()
+    scale(sagemaker_twin, **changes)
     sagemaker_twin.clock.advance(1000)
     endpoint.wait_for(lambda one: one.current == 0)
     send(sagemaker_twin)

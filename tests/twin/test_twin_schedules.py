@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def test_an_endpoint_is_deleted_at_its_hour_and_the_entry_goes_with_it(
     make(sagemaker_twin)
     endpoint = sagemaker_twin.endpoints["here"].wait()
     sagemaker_twin.clock.advance(7100)
-    assert endpoint.status == "InService"
+    assert not endpoint.gone.wait(0.5)
     assert sagemaker_twin.resources() == {
         "endpoints": ["here"],
         "endpoint_configs": ["here"],
@@ -65,7 +66,51 @@ def test_an_endpoint_that_is_updated_at_that_minute_goes_afterwards(
     sagemaker_twin.clock.advance(150)
     assert not endpoint.gone.wait(0.5)
     sagemaker_twin.clock.advance(50)
+    endpoint.wait()
+    sagemaker_twin.clock.advance(480)  # the longest time between two attempts
     assert endpoint.gone.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("policy", "meanwhile"),
+    [({"MaximumRetryAttempts": 0}, 0), ({"MaximumEventAgeInSeconds": 60}, 70)],
+)
+def test_it_is_tried_as_often_as_its_policy_says(
+    sagemaker_twin: SagemakerTwin, policy: dict[str, int], meanwhile: int
+) -> None:
+    sagemaker_twin.faults.slow_endpoint(3600)
+    make(sagemaker_twin)
+    asked = entry(sagemaker_twin, 100, RetryPolicy=policy)
+    sagemaker_twin.client("scheduler").create_schedule(**asked)
+    sagemaker_twin.clock.advance(100)
+    if meanwhile:
+        endpoint = sagemaker_twin.endpoints["here"]
+        assert not endpoint.gone.wait(0.5) and not sagemaker_twin.firings
+        sagemaker_twin.clock.advance(meanwhile)
+    [firing] = until(lambda: sagemaker_twin.firings)
+    assert "in-progress" in firing.problem
+    assert sagemaker_twin.resources()["schedules"] == []
+
+
+def test_an_end_that_a_client_sets_by_its_own_clock_comes_when_it_is_due(
+    sagemaker_twin: SagemakerTwin,
+) -> None:
+    scheduler = sagemaker_twin.client("scheduler")
+    sagemaker_twin.clock.advance(3 * 3600)
+    end = datetime.now(UTC) + timedelta(hours=2)
+    asked = {**entry(sagemaker_twin, 0), "ScheduleExpression": f"at({end:%Y-%m-%dT%H:%M:%S})"}
+    for _ in range(2):  # and again, under the same name
+        scheduler.create_schedule(**asked)
+        make(sagemaker_twin)
+        endpoint = sagemaker_twin.endpoints["here"].wait()
+        assert endpoint.pids
+        sagemaker_twin.clock.advance(7100)
+        assert not endpoint.gone.wait(0.5)
+        sagemaker_twin.clock.advance(100)
+        assert endpoint.gone.wait(10)
+        sagemaker_twin.client("sagemaker").delete_endpoint_config(EndpointConfigName="here")
+        sagemaker_twin.client("sagemaker").delete_model(ModelName="here")
+    assert [one.problem for one in sagemaker_twin.firings] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,9 @@ def test_endpoint_configurations_take_the_instances_of_today(
 ) -> None:
     sagemaker = sagemaker_twin.client("sagemaker")
     sagemaker.create_model(
-        ModelName="m", ExecutionRoleArn=sagemaker_twin.role, PrimaryContainer={"Image": "ours:1"}
+        ModelName="m",
+        ExecutionRoleArn=sagemaker_twin.role,
+        PrimaryContainer={"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1"},
     )
 
     def create(instance: str) -> None:
@@ -300,3 +302,10 @@ def test_requests_to_s3_are_recognised_by_what_they_ask_for(
     [put] = sagemaker_twin.called("PutObject")
     assert (put["Bucket"], put["Key"], put["ServerSideEncryption"]) == (bucket, "a/é x", "AES256")
     assert sagemaker_twin.called("ListObjectsV2")[0]["Prefix"] == "a/"
+
+
+def test_requests_to_ec2_are_recognised_too(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker_twin.faults.fail("DescribeSubnets", "UnauthorizedOperation", "no")
+    with pytest.raises(ClientError, match="no"):
+        sagemaker_twin.client("ec2").describe_subnets()
+    assert sagemaker_twin.calls[-1].operation == "DescribeSubnets"

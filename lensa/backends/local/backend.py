@@ -15,6 +15,7 @@ from typing import Any
 from lensa.backends.base import (
     LOOPBACK,
     JobInfo,
+    Queue,
     Running,
     Server,
     Subject,
@@ -31,6 +32,7 @@ from lensa.backends.local.runs import (
 from lensa.backends.local.serving import LocalServer
 from lensa.backends.locks import Lock
 from lensa.backends.subjects import find_subject, subject_of
+from lensa.backends.together import check_together
 from lensa.contract import MANIFEST, AvatarManifest, BaseModelRef, TrainingConfig
 from lensa.contract.environment import CLASS_CACHE
 from lensa.contract.events import Event, ValidationEvent, parse_event
@@ -266,7 +268,7 @@ class LocalBackend:
     ) -> Server:
         folders = [self.folder(avatar) for avatar in avatars]
         manifests = [read_manifest(folder) for folder in folders]
-        _check_together(manifests)
+        check_together(manifests)
         require_ml_stack(manifests[0].config.base)
         return LocalServer(folders, port=port, host=host, token=token, show_log=show_log)
 
@@ -301,10 +303,13 @@ class LocalBackend:
             "found again are AWS's: use backend='sagemaker'."
         )
 
+    def queue(self, endpoint: str) -> Queue:
+        raise ConfigError(f"an endpoint of this machine keeps no requests. {_ELSEWHERE}")
+
     def running(self) -> list[Running]:
         raise ConfigError(f"what costs by the hour runs in AWS. {_ELSEWHERE}")
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")
 
     def expired(self) -> list[str]:
@@ -318,25 +323,6 @@ def read_manifest(folder: Path) -> AvatarManifest:
         return AvatarManifest.model_validate_json(path.read_bytes())
     except (OSError, LensaError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from None
-
-
-def _check_together(manifests: Sequence[AvatarManifest]) -> None:
-    """Raise ConfigError if one server cannot hold these avatars."""
-    first, *others = manifests
-    for other in others:
-        for manifest in (first, other):
-            if manifest.config.method != "lora":
-                raise ConfigError(
-                    f"{manifest.avatar} has weights of its own instead of a LoRA, and cannot share "
-                    "a server: serve it alone."
-                )
-        ours, theirs = first.config.base.name, other.config.base.name
-        if (ours, first.base_revision) != (theirs, other.base_revision):
-            raise ConfigError(
-                f"{first.avatar} is on {ours} (revision {first.base_revision}) and {other.avatar} "
-                f"on {theirs} (revision {other.base_revision}), and one server holds one base: "
-                "serve them apart."
-            )
 
 
 def _latest_start(run: Run) -> int:

@@ -45,7 +45,8 @@ class TwinEndpoint:
         """Its log group in CloudWatch."""
         self._clock = clock
         self._lines: list[str] = []
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by whoever looks at its state and then changes it."""
         self.gone = threading.Event()
         """Set when it has been deleted, or the twin is closed."""
         self.wake = threading.Event()
@@ -78,7 +79,7 @@ class TwinEndpoint:
 
     def log(self) -> list[str]:
         """Return every line that its containers printed."""
-        with self._lock:
+        with self.lock:
             return list(self._lines)
 
     def kill(self) -> None:
@@ -108,14 +109,14 @@ class TwinEndpoint:
 
     def enter(self, status: str, reason: str = "") -> None:
         """Go to the next state."""
-        with self._lock:
+        with self.lock:
             self.status, self.failure_reason = status, reason[:1024]
             self.modified = self._clock.now()
 
     @contextmanager
     def asking(self) -> Iterator[ServingContainer | None]:
         """Hold the container that answers, if there is one: it is not ended by an update."""
-        with self._lock:
+        with self.lock:
             container = self.container
             if container is not None:
                 container.asked += 1
@@ -123,32 +124,53 @@ class TwinEndpoint:
             yield container
         finally:
             if container is not None:
-                with self._lock:
+                with self.lock:
                     container.asked -= 1
 
     def take_line(self, line: str) -> None:
-        with self._lock:
+        with self.lock:
             self._lines.append(line)
 
     def serve(self, config: Resource, container: ServingContainer, count: int) -> None:
         """Answer with this container from here on."""
-        with self._lock:
+        with self.lock:
             self.config, self.pending, self.container = config, None, container
             self.desired = self.current = count
             self.enter("InService")
+
+    def scale_to(self, count: int) -> None:
+        """Be on the way to another number of instances: as on AWS, that is an update."""
+        with self.lock:
+            self.desired = count
+            if count != self.current:
+                self.enter("Updating")
+
+    def scaled(self, count: int) -> None:
+        """Have this number of instances; if there should be as many, it has arrived."""
+        with self.lock:
+            self.current = count
+            if self.status == "Updating" and self.pending is None and count == self.desired:
+                self.enter("InService")
+
+    def not_scaled(self, reason: str) -> None:
+        """Stay at the number of instances that there are."""
+        with self.lock:
+            if self.status == "Updating" and self.pending is None:
+                self.desired = self.current
+                self.enter("InService", reason)
 
     # --- what is told of it ---
 
     def describe(self) -> dict[str, Any]:
         """Return the answer to DescribeEndpoint."""
-        with self._lock:
+        with self.lock:
             told = {
                 **self.summary(),
                 "EndpointConfigName": self.config.name,
             }
             if self.failure_reason:
                 told["FailureReason"] = self.failure_reason
-            if self.container is not None or self.status == "InService":
+            if self.container is not None or self.status in {"InService", "Updating"}:
                 told["ProductionVariants"] = [self._variant_told()]
             if self.asynchronous:
                 told["AsyncInferenceConfig"] = self.config.request["AsyncInferenceConfig"]
@@ -180,7 +202,7 @@ class TwinEndpoint:
 
     def summary(self) -> dict[str, Any]:
         """Return its line in ListEndpoints."""
-        with self._lock:
+        with self.lock:
             return {
                 "EndpointName": self.name,
                 "EndpointArn": self.arn,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lensa.testing.account import endpoint_quota, quota_exceeded
@@ -61,8 +63,7 @@ class EndpointApi:
         return self._keeper(endpoint.name, endpoint.region).backlog
 
     def update(self, call: Call) -> dict[str, Any]:
-        with self._lock:
-            endpoint = self._settled(call)
+        with self._lock, self._changing(call) as endpoint:
             if endpoint.status == "Failed":
                 raise _refused(f'Cannot update failed endpoint "{endpoint.arn}".')
             config = self._config(call.parameters["EndpointConfigName"], call.region)
@@ -76,14 +77,16 @@ class EndpointApi:
 
     def scale(self, call: Call) -> dict[str, Any]:
         """UpdateEndpointWeightsAndCapacities: only the number of instances, one variant."""
-        endpoint = self._settled(call)
-        for asked in call.parameters["DesiredWeightsAndCapacities"]:
-            if asked["VariantName"] != endpoint.variant["VariantName"]:
-                raise _refused(f"Could not find variant {asked['VariantName']}.")
-            count = asked.get("DesiredInstanceCount", endpoint.desired)
-            if not count and not endpoint.asynchronous:
-                raise _refused("DesiredInstanceCount of a real-time endpoint must be 1 or more.")
-            endpoint.desired = count
+        with self._changing(call) as endpoint:
+            for asked in call.parameters["DesiredWeightsAndCapacities"]:
+                if asked["VariantName"] != endpoint.variant["VariantName"]:
+                    raise _refused(f"Could not find variant {asked['VariantName']}.")
+                count = asked.get("DesiredInstanceCount", endpoint.desired)
+                if not count and not endpoint.asynchronous:
+                    raise _refused(
+                        "DesiredInstanceCount of a real-time endpoint must be 1 or more."
+                    )
+                endpoint.scale_to(count)
         endpoint.wake.set()
         return {"EndpointArn": endpoint.arn}
 
@@ -103,8 +106,7 @@ class EndpointApi:
         return listed(here, asked, "Endpoints", {"Status": lambda one: (one.status, one.name)})
 
     def delete(self, call: Call) -> dict[str, Any]:
-        with self._lock:
-            endpoint = self._settled(call)
+        with self._changing(call) as endpoint:
             endpoint.enter("Deleting")
             # Alone among what belongs to an endpoint, its scalable target goes with it.
             forget(_scaled(endpoint), endpoint.region)
@@ -140,12 +142,14 @@ class EndpointApi:
             raise ENDPOINT.unknown(name, region)
         return keeper
 
-    def _settled(self, call: Call) -> TwinEndpoint:
-        """Return an endpoint that can be changed."""
+    @contextmanager
+    def _changing(self, call: Call) -> Iterator[TwinEndpoint]:
+        """Yield an endpoint that can be changed, and let nobody else change it meanwhile."""
         endpoint = self.find(call.parameters["EndpointName"], call.region)
-        if endpoint.status in {"Creating", "Updating", "Deleting"}:
-            raise _refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        return endpoint
+        with endpoint.lock:
+            if endpoint.status in {"Creating", "Updating", "Deleting"}:
+                raise _refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+            yield endpoint
 
     def _config(self, name: str, region: str) -> Resource:
         config = self._configs.find(name, region)

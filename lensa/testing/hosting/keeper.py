@@ -14,12 +14,12 @@ from lensa.testing.cloudwatch import open_stream
 from lensa.testing.hosting.backlog import Backlog
 from lensa.testing.hosting.endpoint import TwinEndpoint
 from lensa.testing.hosting.resources import Resource
+from lensa.testing.hosting.restarts import Restarts
 from lensa.testing.hosting.scaling import wanted
 from lensa.testing.hosting.serving import ServingContainer
 from lensa.testing.sites import Site
 
 _TICK = 0.05  # real seconds between two looks at an endpoint
-_AGAIN = 0.5  # real seconds between two starts of a container that has ended
 _DRAIN = 60.0  # real seconds that a replaced container has for what it was asked
 _HEALTH_CHECK = 600  # seconds of the clock, unless the variant says otherwise
 
@@ -41,7 +41,7 @@ class Keeper:
         self.endpoint, self._site = endpoint, site
         self._model_of, self._forget = model_of, forget
         self.backlog = Backlog(endpoint, site)
-        self._not_before = 0.0
+        self._restarts = Restarts()
         self._thread = threading.Thread(target=self._run, name=f"twin-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
@@ -72,9 +72,9 @@ class Keeper:
     def _look(self) -> None:
         """Do what is to be done now."""
         endpoint = self.endpoint
-        if endpoint.status in {"Creating", "Updating"}:
+        if endpoint.status in {"Creating", "Updating"} and endpoint.pending is not None:
             self._deploy()
-        elif endpoint.status == "InService":
+        elif endpoint.status in {"InService", "Updating"}:
             self._keep_up()
 
     def _deploy(self) -> None:
@@ -84,9 +84,10 @@ class Keeper:
         try:
             container = self._bring_up(config)
         except _NotUp as problem:
-            endpoint.pending = None
             failed = endpoint.status == "Creating"
-            endpoint.enter("Failed" if failed else "InService", str(problem))
+            with endpoint.lock:
+                endpoint.pending = None
+                endpoint.enter("Failed" if failed else "InService", str(problem))
             return
         if container is None:
             return
@@ -94,6 +95,7 @@ class Keeper:
         endpoint.serve(
             config, container, config.request["ProductionVariants"][0]["InitialInstanceCount"]
         )
+        self._restarts.started(time.monotonic())
         self.backlog.touch()
         if before is not None:
             self._drain(before)
@@ -107,9 +109,26 @@ class Keeper:
 
     def _keep_up(self) -> None:
         """See that there is a container that runs, if there is to be one."""
+        endpoint = self.endpoint
+        self._scale()
+        count = endpoint.desired
+        if endpoint.container is not None and not count:
+            self._take_down()
+        elif endpoint.container is not None and endpoint.container.exit_code() is not None:
+            self._restarts.ended(time.monotonic())
+            self._take_down()
+        if endpoint.container is None and count and self._may_start():
+            self._start_again()
+        if endpoint.container is not None or not count:
+            endpoint.scaled(count)
+
+    def _scale(self) -> None:
+        """Let an asynchronous endpoint have as many instances as its scaling wants now."""
         endpoint, backlog = self.endpoint, self.backlog
-        if endpoint.asynchronous:
-            endpoint.desired = wanted(
+        with endpoint.lock:
+            if not endpoint.asynchronous or endpoint.status != "InService":
+                return
+            count = wanted(
                 endpoint.name,
                 endpoint.variant["VariantName"],
                 endpoint.region,
@@ -117,19 +136,28 @@ class Keeper:
                 backlog=backlog.size(),
                 idle=backlog.idle(),
             )
-        container = endpoint.container
-        if container is not None and (endpoint.desired == 0 or container.exit_code() is not None):
-            self._take_down()
-        endpoint.current = min(endpoint.current, endpoint.desired)
-        if endpoint.container is None and endpoint.desired and time.monotonic() > self._not_before:
-            self._not_before = time.monotonic() + _AGAIN
-            try:
-                endpoint.container = self._bring_up(endpoint.config)
-            except _NotUp as problem:
-                endpoint.take_line(f"lensa.testing: {problem}")  # and it is tried again
-            backlog.touch()
-        if endpoint.container is not None:
-            endpoint.current = endpoint.desired
+            if count <= endpoint.desired or self._may_start():
+                endpoint.scale_to(count)
+
+    def _may_start(self) -> bool:
+        return self._restarts.may(time.monotonic())
+
+    def _start_again(self) -> None:
+        """Bring up what an endpoint lacks that has ended, or that wakes.
+
+        If that fails, one that wakes sleeps on; one whose container had ended stays as it is. It is
+        tried again.
+        """
+        endpoint = self.endpoint
+        try:
+            endpoint.container = self._bring_up(endpoint.config)
+        except _NotUp as problem:
+            self._restarts.ended(time.monotonic())
+            endpoint.take_line(f"lensa.testing: {problem}")
+            endpoint.not_scaled(str(problem))
+        else:
+            self._restarts.started(time.monotonic())
+        self.backlog.touch()
 
     def _bring_up(self, config: Resource) -> ServingContainer | None:
         """Return a container that is healthy, or None if the endpoint is to go. Raises _NotUp."""

@@ -27,6 +27,8 @@ log = logging.getLogger("lensa")
 class SagemakerServer:
     """A running endpoint of the account: see `lensa.backends.base.Server`."""
 
+    found = False
+
     def __init__(
         self,
         account: Account,
@@ -89,9 +91,9 @@ class SagemakerServer:
 
     def invoke(self, request: GenerationRequest) -> GenerationResponse:
         """See Server."""
-        self._begin()
         if self._queue is not None:
             return self._through(self._queue, request)
+        self._begin()
         body = request_body(request)
         if len(body) > _MOST_BYTES:
             raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from lensa.backends.sagemaker.transfer import Blob, Copy
 from lensa.contract import MANIFEST, AvatarManifest
 from lensa.contract.gallery import FOLDER as GALLERY
 from lensa.contract.names import digest
-from lensa.errors import ConfigError
 
 CODE = "code"
 _LOOKED_AT = ("samples/", f"{GALLERY}/")  # images that the job drew
@@ -64,36 +63,6 @@ def copies_of(avatar: AvatarManifest, target: str) -> list[Copy]:
 def manifest_blob(avatar: AvatarManifest, target: str) -> Blob:
     """Return an avatar's manifest for a folder. It is written last: then the avatar is there."""
     return Blob(f"{target}/{MANIFEST}", avatar.model_dump_json(indent=2).encode())
-
-
-def check_together(avatars: Sequence[AvatarManifest]) -> None:
-    """Raise ConfigError if one endpoint cannot hold these avatars."""
-    first, *others = avatars
-    for other in others:
-        for avatar in (first, other):
-            if avatar.config.method != "lora":
-                raise ConfigError(
-                    f"{avatar.avatar} has weights of its own instead of a LoRA, and gets an "
-                    "endpoint of its own: deploy it alone."
-                )
-        check_base(first, other)
-
-
-def check_base(first: AvatarManifest, other: AvatarManifest) -> None:
-    """Raise ConfigError unless both avatars are drawn with the same base model and VAE."""
-    ours, theirs = first.config.base.name, other.config.base.name
-    if (ours, first.base_revision) != (theirs, other.base_revision):
-        raise ConfigError(
-            f"{first.avatar} is on {ours} (revision {first.base_revision}) and {other.avatar} on "
-            f"{theirs} (revision {other.base_revision}), and one endpoint has one base: deploy "
-            "them apart."
-        )
-    if (first.config.vae, first.vae_revision) != (other.config.vae, other.vae_revision):
-        raise ConfigError(
-            f"{first.avatar} is drawn with {first.config.vae or 'the VAE of its base'} and "
-            f"{other.avatar} with {other.config.vae or 'that of its base'}, and one endpoint has "
-            "one: deploy them apart."
-        )
 
 
 def _sha256(content: bytes | Path) -> str:

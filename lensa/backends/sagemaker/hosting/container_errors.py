@@ -37,6 +37,9 @@ _OURS: dict[str, type[LensaError]] = {
     for kind in (AccountError, BaseModelError, ConfigError, NotFoundError, TooMuchError)
 }
 
+# The names of "ask again". Ours says "Busy" for all of them; older ones named the reason.
+_BUSY = {"Busy", "Going", "QueueFull", "Replaced", "ShelfBusy", "TurnTooLate"}
+
 
 @dataclass(frozen=True)
 class Said:
@@ -68,7 +71,7 @@ def read_failure(text: str) -> Said:
     """Read what an asynchronous endpoint left in the place of an answer."""
     status = _STATUS.search(text)
     said = read(int(status[1]) if status else None, text)
-    return replace(said, status=503) if said.ours and said.type == "Busy" else said
+    return replace(said, status=503) if said.ours and said.type in _BUSY else said
 
 
 def error_for(said: Said, endpoint: str, log: str) -> LensaError:

@@ -10,12 +10,13 @@ from typing import Any
 from lensa.backends.bundle import serving_code
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.account import Account
-from lensa.backends.sagemaker.hosting.composing import Served, check_together
+from lensa.backends.sagemaker.hosting.composing import Served
 from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.hosting.request import Inputs, config_request, model_request
 from lensa.backends.sagemaker.hosting.supplying import BaseSupply, base_supply
 from lensa.backends.sagemaker.images import inference_image
 from lensa.backends.sagemaker.transfer import Store
+from lensa.backends.together import check_together
 from lensa.contract import AvatarManifest
 from lensa.settings import Settings
 

@@ -2,10 +2,11 @@
 
     async/<endpoint>/requests/<id>/request.json   what is asked for
     async/<endpoint>/requests/<id>/where.json     where AWS puts the answer, or why there is none
+    async/<endpoint>/forgotten/<id>.json          the same, of what nobody waits for any more
     async/<endpoint>/answers/..., failures/...    named by AWS
 
-With an id any machine finds the answer. What was answered is deleted: it is about a person. What
-nobody fetches, the bucket forgets after some days.
+With an id any machine finds the answer, even when the endpoint has ended. What was fetched is
+deleted: it is about a person. What nobody fetches, the bucket forgets after some days.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lensa.backends.sagemaker import keys
-from lensa.backends.sagemaker.hosting.answers import JSON, read_answer, request_body
+from lensa.backends.sagemaker.hosting.answers import (
+    JSON,
+    UnreadableAnswer,
+    read_answer,
+    request_body,
+)
 from lensa.backends.sagemaker.hosting.calling import SERVING, Caller
 from lensa.backends.sagemaker.hosting.container_errors import error_for, read_failure
 from lensa.backends.sagemaker.transfer import Store
@@ -35,6 +42,7 @@ from lensa.errors import (
 
 QUEUED_SECONDS = 6 * 3600  # that a request may wait for its turn: the most that AWS allows
 DRAWN_SECONDS = 3600  # that one may take when it has come: likewise
+_NOTHING_COMES = timedelta(seconds=QUEUED_SECONDS + DRAWN_SECONDS)
 _STATE_EVERY = 3  # polls' length between two looks at the endpoint itself
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -48,6 +56,8 @@ class SagemakerQueue:
         self._caller, self._store, self._used = caller, store, used
 
     def put(self, request: GenerationRequest) -> str:
+        self._used()
+        self._sweep()
         id = secrets.token_hex(8)
         self._store.write(f"{self._folder(id)}/request.json", request_body(request))
         try:
@@ -58,10 +68,15 @@ class SagemakerQueue:
         return id
 
     def look(self, id: str) -> GenerationResponse | None:
+        self._used()
         where = self._where(id)
         content = self._store.read(where["answer"])
         if content is not None:
-            return read_answer(content, self._caller.endpoint)
+            try:
+                return read_answer(content, self._caller.endpoint)
+            except UnreadableAnswer as unread:
+                place = self._store.bucket.uri(where["answer"])
+                raise UnreadableAnswer(f"{unread} It stays where it is: {place}") from None
         failure = self._store.read(where["failure"]) if where["failure"] else None
         if failure is None:
             return None
@@ -78,36 +93,52 @@ class SagemakerQueue:
             )
         raise error
 
-    def wait(self, id: str, seconds: float | None = None) -> GenerationResponse:
+    def wait(
+        self, id: str, seconds: float | None = None, *, keep: bool = False
+    ) -> GenerationResponse:
         limit = self._caller.wait_seconds if seconds is None else seconds
         wait, state, told_at = self._caller.wait(limit), "", 0.0
         try:
+            self._sweep()
             while True:
-                self._used()
                 try:
                     if (response := self.look(id)) is not None:
                         break
                     if time.monotonic() - told_at >= self._caller.poll_seconds * _STATE_EVERY:
-                        state, told_at = self._state(), time.monotonic()
+                        try:
+                            state, told_at = self._state(), time.monotonic()
+                        except EndpointError:
+                            if (response := self.look(id)) is not None:  # its last one
+                                break
+                            raise
                 except ServiceError as error:  # the request waits in any case
                     state = str(error)
                 if not wait.pause("request " + id + ": {why}", state):
                     raise _TooLong(
                         f"there is no answer to the request {id} after {limit:.0f} s: {state}. It "
-                        f"is not lost: endpoint.pending({id!r}) finds it, from any machine.",
+                        f"is not lost: lensa.pending({self._caller.endpoint!r}, {id!r}) finds it, "
+                        "from any machine.",
                         retry_after=60,
                     )
-        except (_TooLong, AccountError, ServiceError):
+        except (_TooLong, AccountError, ServiceError, UnreadableAnswer):
             raise  # the request stays, and so may its answer
         except LensaError:
-            self.forget(id)
+            self._delete(id)  # it has failed, and no answer will come
             raise
-        self.forget(id)
+        if not keep:
+            self._delete(id)
         return response
 
     def forget(self, id: str) -> None:
         """AWS reads the request when its turn comes: if it is gone, that fails, and costs
-        nothing."""
+        nothing. What is drawn already comes all the same, and a later call deletes it."""
+        self._delete(id, may_come=True)
+
+    # --- inside ---
+
+    def _delete(self, id: str, *, may_come: bool = False) -> None:
+        """Delete a request and its answer. What `may_come` later is noted down, if it is not there
+        yet."""
         if not _ID.fullmatch(id):
             return  # no request of ours; and an empty one would mean all of them
         try:
@@ -115,12 +146,23 @@ class SagemakerQueue:
                 where = self._where(id)
             except NotFoundError:
                 where = {}
-            for key in filter(None, (self._folder(id), *where.values())):
-                self._store.delete(key)
+            gone = sum(self._store.delete(key) for key in where.values() if key)
+            if may_come and where and not gone:
+                self._store.write(f"{self._forgotten}{id}.json", json.dumps(where).encode())
+            self._store.delete(self._folder(id))
         except LensaError as error:
             log.warning("the request %s and its answer are still in the bucket: %s", id, error)
 
-    # --- inside ---
+    def _sweep(self) -> None:
+        """Delete the answers that have come to what was forgotten."""
+        try:
+            for note in list(self._store.list(self._forgotten)):
+                where = json.loads(self._store.read(note.key) or b"{}")
+                gone = sum(self._store.delete(key) for key in where.values() if key)
+                if gone or datetime.now(UTC) - note.modified > _NOTHING_COMES:
+                    self._store.delete(note.key)
+        except (LensaError, ValueError) as error:
+            log.warning("what was forgotten is still in the bucket: %s", error)
 
     def _ask(self, id: str) -> None:
         """Tell AWS of a request that lies in the bucket, and note where the answer will be."""
@@ -150,6 +192,10 @@ class SagemakerQueue:
             )
         where: dict[str, str] = json.loads(content)
         return where
+
+    @property
+    def _forgotten(self) -> str:
+        return f"{keys.asynchronous(self._caller.endpoint)}/forgotten/"
 
     def _folder(self, id: str) -> str:
         return f"{keys.asynchronous(self._caller.endpoint)}/requests/{id}"

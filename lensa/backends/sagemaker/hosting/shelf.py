@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.avatars import read_manifest
-from lensa.backends.sagemaker.hosting.composing import check_base, copies_of, manifest_blob
+from lensa.backends.sagemaker.hosting.composing import copies_of, manifest_blob
 from lensa.backends.sagemaker.hosting.parts import Contents
 from lensa.backends.sagemaker.transfer import Store
+from lensa.backends.together import check_base
 from lensa.contract import MANIFEST, AvatarManifest
 from lensa.errors import ArtifactError, ConfigError, LensaError, NotFoundError, suggest
 
