@@ -130,9 +130,7 @@ class Endpoint:
 
         Raises NotFoundError if the endpoint has no such request, or its answer was fetched before.
         """
-        gallery = PendingGallery(id, self._queue("pending"))
-        gallery.done()
-        return gallery
+        return PendingGallery.found(id, self._queue("pending"))
 
     def _meant(self, fields: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Return the subject's name of the avatar that draws, and the fields with its id."""

@@ -338,13 +338,16 @@ class Backend(Protocol):
         Raises NotFoundError if there is none of that name.
         """
 
+    def queue(self, endpoint: str) -> Queue:
+        """Return where the requests of an asynchronous endpoint lie, also when it has ended."""
+
     def running(self) -> list[Running]:
         """Return everything of ours that runs, the newest first."""
 
     def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         """Take endpoints down, with all that belongs to them; NotFoundError before anything is
         touched if one is not there and has left nothing. `listed`: a list had them, and what has
-        gone since is passed over."""
+        gone since is passed over. Answers that nobody has fetched yet stay then."""
 
     def expired(self) -> list[str]:
         """Return the endpoints whose end has come and that are there, or have left something."""

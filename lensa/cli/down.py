@@ -38,7 +38,8 @@ def down(
 ) -> None:
     """Take endpoints down, with everything that belongs to them.
 
-    What lensa did not make is never touched. Training jobs are ended with lensa stop. Exit code 1
+    What lensa did not make is never touched. Images that an asynchronous one has drawn and nobody
+    has fetched go only with one that is named. Training jobs are ended with lensa stop. Exit code 1
     if something could not be removed.
     """
     chosen = client.to_take_down(*(names or []), expired=expired, every=every)

@@ -203,6 +203,8 @@ def test_a_name_of_ones_own_is_updated_and_what_it_was_made_of_goes(twin: Sagema
 def test_an_update_that_fails_leaves_what_served_before(twin: SagemakerTwin) -> None:
     quickly(name="lensa-team")
     before = twin.endpoints["lensa-team"].wait().config.name
+    refusal = 'Cannot update in-progress endpoint "arn".'  # it began to change at that moment
+    twin.faults.fail("UpdateEndpoint", "ValidationException", refusal)
     twin.faults.fail_endpoint(log="out of luck")
     with pytest.raises(EndpointError, match="It serves what it did before") as raised:
         deploy(ADA, REX, name="lensa-team")

@@ -15,6 +15,7 @@ from typing import Any
 from lensa.backends.base import (
     LOOPBACK,
     JobInfo,
+    Queue,
     Running,
     Server,
     Subject,
@@ -301,6 +302,9 @@ class LocalBackend:
             "an endpoint of this machine belongs to the client that started it; those that are "
             "found again are AWS's: use backend='sagemaker'."
         )
+
+    def queue(self, endpoint: str) -> Queue:
+        raise ConfigError(f"an endpoint of this machine keeps no requests. {_ELSEWHERE}")
 
     def running(self) -> list[Running]:
         raise ConfigError(f"what costs by the hour runs in AWS. {_ELSEWHERE}")

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import Running, Server, TakenDown
+from lensa.backends.base import Queue, Running, Server, TakenDown
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.avatars import read_manifest
 from lensa.backends.sagemaker.catalogue import Catalogue
@@ -85,6 +85,9 @@ class Endpoints(ABC):
     def endpoint(self, name: str) -> tuple[str, Server]:
         server = self.host.find(name)
         return server.avatar, server
+
+    def queue(self, endpoint: str) -> Queue:
+        return self.host.queue(endpoint)
 
     def running(self) -> list[Running]:
         return self.host.running()

@@ -144,7 +144,7 @@ class Deployment:
                 done = self._remove()
             else:
                 done = Removal(self._name)
-                sweep(self._site.account, self._site.store, self._name, done)
+                sweep(self._site.account, self._site.store, self._name, done, answers=False)
             failed = [str(error) for error in done.failed]
         except KeyboardInterrupt:
             failed = ["interrupted."]
@@ -173,6 +173,7 @@ class Deployment:
             self._site.store,
             self._name,
             poll_seconds=self._site.settings.poll_seconds,
+            answers=False,  # of an earlier one of that name
             on_state=lambda state: self._making.phase(
                 "deleting"
                 if state.status == "Deleting"

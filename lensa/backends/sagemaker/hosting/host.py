@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from lensa.backends.base import Running, TakenDown
+from lensa.backends.base import Queue, Running, TakenDown
 from lensa.backends.sagemaker import prices
 from lensa.backends.sagemaker.hosting import parts, running
 from lensa.backends.sagemaker.hosting.calling import SERVING
 from lensa.backends.sagemaker.hosting.deploying import Deployment
 from lensa.backends.sagemaker.hosting.leftovers import has_left, orphans
-from lensa.backends.sagemaker.hosting.options import DeployOptions
+from lensa.backends.sagemaker.hosting.options import ENDPOINT, DeployOptions
 from lensa.backends.sagemaker.hosting.order import Order, Site, compose
 from lensa.backends.sagemaker.hosting.removing import begin, remove
-from lensa.backends.sagemaker.hosting.server import DeployedServer
+from lensa.backends.sagemaker.hosting.server import DeployedServer, queue_of
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe
 from lensa.backends.sagemaker.preflight import before_deploy, require
 from lensa.contract import AvatarManifest
@@ -83,6 +83,12 @@ class Host:
             asynchronous = server
         return asynchronous
 
+    def queue(self, name: str) -> Queue:
+        """Return where the requests of an asynchronous endpoint lie, also when it has ended."""
+        if not ENDPOINT.fullmatch(name):
+            raise NotFoundError(self._unknown(name))
+        return queue_of(self._site, name, describe(self._site.account, name))
+
     def running(self) -> list[Running]:
         """Return everything of ours that runs, the newest first."""
         return running.running(self._site, self._hourly)
@@ -94,7 +100,7 @@ class Host:
 
     def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         """Take endpoints down, and what is left of those that are gone. `listed`: a list had them,
-        and what has gone since is passed over."""
+        and what has gone since is passed over; answers that nobody has fetched yet stay."""
         there = []
         for name in names:
             if describe(self._site.account, name) is not None or has_left(self._site, name):
@@ -103,15 +109,16 @@ class Host:
                 raise NotFoundError(self._unknown(name))
         for name in there:  # each is paid for until it is asked to go
             begin(self._site.account, name)
-        return [self._taken_down(name) for name in there]
+        return [self._taken_down(name, answers=not listed) for name in there]
 
-    def _taken_down(self, name: str) -> TakenDown:
+    def _taken_down(self, name: str, *, answers: bool) -> TakenDown:
         try:
             done = remove(
                 self._site.account,
                 self._site.store,
                 name,
                 poll_seconds=self._site.settings.poll_seconds,
+                answers=answers,
             )
         except LensaError as error:
             return TakenDown(name, (), (str(error),))

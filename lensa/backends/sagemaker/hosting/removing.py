@@ -50,8 +50,10 @@ def remove(
     *,
     poll_seconds: float = 5.0,
     on_state: OnState | None = None,
+    answers: bool = True,
 ) -> Removal:
-    """Delete an endpoint of ours and all that is called after it.
+    """Delete an endpoint of ours and all that is called after it; with `answers`, those in the
+    bucket that nobody has fetched, too.
 
     What cannot be removed stands in the answer, and the rest is removed all the same. `on_state` is
     called while the endpoint is waited for. Raises AccountError for an endpoint that is not ours.
@@ -70,7 +72,7 @@ def remove(
         _step(done, lambda: _delete_endpoint(account, endpoint, poll_seconds, on_state))
         if done.failed:  # the rest is what it runs on, and its end
             return done
-    sweep(account, store, endpoint, done, asynchronous=asynchronous)
+    sweep(account, store, endpoint, done, asynchronous=asynchronous, answers=answers)
     return done
 
 
@@ -86,14 +88,22 @@ def begin(account: Account, endpoint: str) -> None:
 
 
 def sweep(
-    account: Account, store: Store, endpoint: str, done: Removal, *, asynchronous: bool = True
+    account: Account,
+    store: Store,
+    endpoint: str,
+    done: Removal,
+    *,
+    asynchronous: bool = True,
+    answers: bool = True,
 ) -> None:
-    """Delete all that is called after an endpoint but itself."""
+    """Delete all that is called after an endpoint but itself; with `answers`, those that nobody has
+    fetched, too."""
     if asynchronous:
         _step(done, lambda: _scaling(account, endpoint))
     remove_parts(account, store, endpoint, done)
-    for prefix in (keys.endpoint(endpoint), keys.asynchronous(endpoint)):
-        _step(done, partial(_delete_files, store, prefix))
+    _step(done, partial(_delete_files, store, keys.endpoint(endpoint)))
+    if answers:
+        _step(done, partial(_delete_answers, store, endpoint))
     if not done.failed:
         _step(done, lambda: _schedule(account, endpoint))
 
@@ -174,6 +184,15 @@ def _delete_folders(store: Store, endpoint: str, spared: str) -> str:
 
 def _delete_files(store: Store, prefix: str) -> str:
     return store.bucket.uri(prefix) if store.delete(prefix) else ""
+
+
+def _delete_answers(store: Store, endpoint: str) -> str:
+    """Delete the requests and answers of an endpoint, and say how many nobody has fetched."""
+    count = sum(1 for _ in store.list(f"{keys.answers(endpoint)}/"))
+    what = _delete_files(store, keys.asynchronous(endpoint))
+    if not count:
+        return what
+    return f"{what} ({count} answer{'' if count == 1 else 's'} that nobody has fetched)"
 
 
 def _scaling(account: Account, endpoint: str) -> str:

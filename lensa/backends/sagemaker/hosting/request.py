@@ -33,7 +33,9 @@ OWN_AMI = "al2-ami-sagemaker-inference-gpu-3-1"  # driver 550, CUDA 12.4
 
 # SageMaker gives up on an answer after 60 seconds, and on an asynchronous one after an hour.
 _DEADLINES = {False: "55", True: "3000"}
-_QUEUE = "16"  # requests; 100 may wait otherwise, those that SageMaker gave up on among them
+# Requests; 100 may wait otherwise. They are drawn one at a time, ten seconds each on a small GPU:
+# whoever waits behind more than six would have been given up on by SageMaker before it is drawn.
+_QUEUE = "6"
 _ANY_LENGTH = "2000000000"  # bytes; multi-model-server's own limit is 6.5 MB, and costs its worker
 
 # A base model of several gigabytes, from the bucket or from the hub, and an image of 10 GB.
@@ -128,6 +130,7 @@ def environment(inputs: Inputs, options: DeployOptions) -> dict[str, str]:
     """Return what the container is told."""
     told = {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # the model folder stays as it is
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",  # each one holds a model of its own
         "MMS_JOB_QUEUE_SIZE": _QUEUE,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from lensa.backends.base import Queue
 from lensa.backends.sagemaker.hosting import parts
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.hosting.lease import Lease
@@ -68,6 +69,24 @@ class DeployedServer(SagemakerServer):
     def end(self) -> datetime | None:
         """Return when it is deleted; None: never by itself."""
         return self._lease.end()
+
+
+def queue_of(site: Site, endpoint: str, state: EndpointState | None) -> Queue:
+    """Return where an endpoint's requests lie. `state` is None, if it has ended: all of them are in
+    the bucket, and so are the answers."""
+    lease = Lease(site.account, state) if state is not None and state.ours else None
+    server = SagemakerServer(
+        site.account,
+        site.store,
+        endpoint,
+        asynchronous=True,
+        close=lambda: None,
+        used=lease.used if lease is not None else lambda: None,
+        poll_seconds=site.settings.poll_seconds,
+        ends=lease.end if lease is not None else None,
+    )
+    assert server.queue is not None  # it is asynchronous
+    return server.queue
 
 
 def take_down(site: Site, endpoint: str) -> None:
