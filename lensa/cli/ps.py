@@ -33,12 +33,12 @@ def ps(client: Client, json: Json = False) -> None:
         print("nothing of lensa's runs here.")
         return
     for one in found:
-        print("\n".join(_lines(one)))
+        print("\n".join(lines(one)))
     if any(one.is_endpoint and one.end is None and not one.forever for one in found):
         print("NO END: what was to delete it is gone. Deploy it once more, or lensa down NAME.")
 
 
-def _lines(one: Running) -> list[str]:
+def lines(one: Running) -> list[str]:
     """Two lines: a name has to be copied whole, and no table of all this fits a terminal."""
     now = datetime.now(UTC)
     machine = one.instance_type if one.instances == 1 else f"{one.instances} x {one.instance_type}"

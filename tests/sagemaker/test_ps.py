@@ -19,7 +19,9 @@ from shelved import (
 )
 from typer.testing import CliRunner, Result
 
+from lensa.backends.base import Running
 from lensa.cli import app
+from lensa.cli.ps import lines
 from lensa.cli.times import end_words, span
 from lensa.client import Client
 from lensa.testing import SagemakerTwin
@@ -104,6 +106,25 @@ def test_down_fails_with_what_could_not_be_removed(twin: SagemakerTwin) -> None:
     twin.faults.fail("DeleteEndpointConfig", "AccessDeniedException", "no")
     result = run("down", name, "--yes")
     assert result.exit_code == 1 and "DeleteEndpointConfig" in result.stderr
+
+
+def test_the_price_of_an_asynchronous_endpoint_is_at_most_that() -> None:
+    now = datetime.now(UTC)
+    asleep = Running(
+        name="lensa-team",
+        kind="asynchronous endpoint",
+        status="InService",
+        instance_type="ml.g5.xlarge",
+        instances=0,
+        created=now - timedelta(hours=1),
+        end=now + timedelta(hours=1),
+        due=now + timedelta(hours=1),
+        forever=False,
+        hourly=1.408,
+        dollars=1.408,
+        at_most=True,
+    )
+    assert "$0.00 an hour, at most $1.41 so far" in "\n".join(lines(asleep))
 
 
 def test_times_are_said_as_a_person_says_them() -> None:

@@ -147,15 +147,16 @@ def test_an_update_takes_a_quota_of_two_and_says_so(twin: SagemakerTwin) -> None
 
 
 def test_the_end_moves_before_an_update_uploads(twin: SagemakerTwin) -> None:
-    run(ADA)
+    run(ADA, asynchronous=True, max_instances=3)
 
     def interrupt(event: Event) -> None:
         if isinstance(event, ProgressEvent):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(ADA, REX, keep="9d", on_event=interrupt)
+        run(ADA, REX, keep="9d", asynchronous=True, max_instances=5, on_event=interrupt)
     assert end_of(twin, TEAM) > datetime.now(UTC) + timedelta(days=8)
+    assert scaling.most(Account(), TEAM) == 3
 
 
 # --- found again ---

@@ -38,6 +38,8 @@ class Updating:
     def run(self) -> None:
         """Return when it draws. EndpointError says what it serves if it does not."""
         self._check()
+        if self._before.asynchronous:
+            self._most = scaling.most(self._site.account, self._name)
         moved = self._making.set_end(self._found)  # it must not end under the update
         try:
             self._making.upload()
@@ -66,7 +68,6 @@ class Updating:
     def _stop_scaling(self) -> None:
         """The number of machines is not changed under an update."""
         if self._before.asynchronous:
-            self._most = scaling.most(self._site.account, self._name)
             scaling.remove(self._site.account, self._name)
 
     def _arrive(self) -> EndpointState:
