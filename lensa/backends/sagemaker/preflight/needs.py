@@ -24,6 +24,7 @@ class Need:
     base: BaseModelRef | None = None  # None: not to be looked at
     isolated: bool = False  # the container reaches nothing
     hub_token: bool = False  # the container gets one, from a secret
+    secrets: tuple[str, ...] = ()  # ARNs of all that it reads
     subnets: tuple[str, ...] = ()
     role: str | None = None
     scheduler_role: str | None = None
@@ -54,6 +55,7 @@ def of_training(
         base=base,
         isolated=options.network_isolation,
         hub_token=options.hub_secret is not None,
+        secrets=tuple(filter(None, (options.hub_secret, options.wandb_secret))),
         subnets=options.subnets,
         role=settings.role,
         create_bucket=options.create_bucket,
@@ -71,6 +73,7 @@ def of_hosting(
         base=base,
         isolated=options.network_isolation,
         hub_token=options.hub_secret is not None,
+        secrets=tuple(filter(None, (options.hub_secret,))),
         subnets=options.subnets,
         role=settings.role,
         scheduler_role=settings.scheduler_role,
