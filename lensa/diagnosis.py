@@ -170,7 +170,7 @@ def _in_the_account(
         hosting = over(DeployOptions, settings.deploy, options)
         need = of_hosting(settings, hosting, base)
     else:
-        need = of_training(settings, backend.options, base)
+        need = of_training(settings, backend.options, base, config.vae if config else None)
     found = findings(
         backend.account, lambda: backend.bucket, settings.home_path, need, thorough=True
     )

@@ -17,7 +17,7 @@ from lensa.backends.sagemaker.options import SagemakerOptions, over
 from lensa.backends.sagemaker.preflight.needs import of_hosting, of_training
 from lensa.backends.sagemaker.preflight.network import check_network
 from lensa.backends.sagemaker.preflight.secrets import check_secrets
-from lensa.contract import BaseModelRef
+from lensa.contract import BaseModelRef, VaeRef
 from lensa.contract.weights import REVISION_FILE
 from lensa.errors import ConfigError
 from lensa.settings import load_settings
@@ -117,13 +117,19 @@ class Network:
             **({"RouteTableIds": [self.table]} if kind == "Gateway" else where),
         )
 
-    def finding(self, *subnets: str, base: BaseModelRef | None = None, **options: Any) -> Finding:
+    def finding(
+        self,
+        *subnets: str,
+        base: BaseModelRef | None = None,
+        vae: VaeRef | None = None,
+        **options: Any,
+    ) -> Finding:
         asked = SagemakerOptions(
             subnets=subnets or (self.subnet,), security_groups=("sg-1",), **options
         )
         settings = load_settings()
         bucket = Bucket(Account(), str(settings.bucket))
-        return check_network(Account(), bucket, of_training(settings, asked, base)).run()
+        return check_network(Account(), bucket, of_training(settings, asked, base, vae)).run()
 
 
 def test_subnets_have_to_lead_to_s3(cloud: SagemakerTwin) -> None:
@@ -152,6 +158,9 @@ def test_where_s3_alone_is_reached_a_base_on_the_hub_has_to_be_mirrored(
     key = f"lensa/{keys.base(HUB, 'abc')}/{REVISION_FILE}"
     cloud.client("s3").put_object(Bucket=cloud.bucket, Key=key, Body=b"abc")
     assert network.finding(base=HUB).status == "ok"
+    vae = VaeRef(source="hub", location="somebody/vae")
+    finding = network.finding(base=HUB, vae=vae)
+    assert finding.status == "failed" and "the VAE somebody/vae" in finding.words
 
 
 def test_where_s3_alone_is_reached_secrets_need_an_endpoint_of_their_own(

@@ -115,7 +115,9 @@ class SagemakerBackend(Endpoints):
 
     def preflight(self, config: TrainingConfig) -> None:
         known, options = self._settings, self.options
-        found = preflight.before_training(self.account, self.bucket, known, options, config.base)
+        found = preflight.before_training(
+            self.account, self.bucket, known, options, config.base, config.vae
+        )
         preflight.require(found)
 
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:

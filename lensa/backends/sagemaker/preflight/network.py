@@ -90,15 +90,15 @@ def _find(account: Account, bucket: Bucket, need: Need) -> Finding:
 
 
 def _no_hub(bucket: Bucket, need: Need, inside: list[str]) -> list[tuple[str, str]]:
-    """Say that subnets which lead to S3 alone do not lead to a base model on the hub."""
-    base = need.base
-    if base is None or base.source != "hub" or mirror_of(Store(bucket), base) is not None:
-        return []
-    words = (
-        f"{', '.join(inside)} leads to S3 and no further, and the base model {base.name} is on the "
-        "hub: the bucket has no copy."
-    )
-    return [(words, f"lensa mirror {word_for(base)}")]
+    """Say that subnets which lead to S3 alone do not lead to models on the hub."""
+    here, base, lacks = f"{', '.join(inside)} leads to S3 and no further", need.base, []
+    if base is not None and base.source == "hub" and mirror_of(Store(bucket), base) is None:
+        words = f"{here}, and the base model {base.name} is on the hub: the bucket has no copy."
+        lacks.append((words, f"lensa mirror {word_for(base)}"))
+    if need.vae is not None and need.vae.source == "hub":
+        mend = "Use a diffusers folder of the base that has this VAE as its vae/: it travels whole."
+        lacks.append((f"{here}, and the VAE {need.vae} is on the hub.", mend))
+    return lacks
 
 
 def _no_secrets(account: Account, vpc: str, service: str, inside: list[str]) -> tuple[str, str]:
