@@ -4,6 +4,7 @@
     bases.py, hub.py load_base, base_revision: any BaseModelRef into a pipeline
     families/        what is specific to an architecture, behind one protocol
     artifact.py      an avatar's files, held against its manifest
+    devices.py       where to draw: a GPU that is there and cannot be used is no CPU
     avatars.py       load_avatar: a trained folder, every byte and every key accounted for
     adapters.py      several LoRAs in one pipeline: loaded, used at their scales, dropped
     library.py       many avatars of one base, the least recently used dropped
@@ -33,14 +34,15 @@
 
     inference.py     model_fn, input_fn, predict_fn, output_fn, as SageMaker has them
     answers.py, media.py   what was drawn, as it is sent; the types that an answer has
-    aws_image.py, aws_context.py   for AWS's Hugging Face image, where no exception may leave a
-                     handler
+    aws_image.py, aws_model.py, aws_context.py   for AWS's Hugging Face image, where no exception
+                     may leave a handler, and what cannot be loaded is tried again
     statuses.py      what an error is to a client
 
     server.py        python -m inference_entrypoint.server: a process that speaks HTTP
     app.py, events.py, refusals.py   its routes, its streams, its errors
     protocol.py, bodies.py   HTTP with clocks and bounds, against slow and hostile clients
     engine.py        its queue, and the process that draws, started again if it dies
+    broken_gpu.py    when only a new process draws again
     drawer.py, channel.py, unused.py   that process, what the two say, what it does without
     metrics.py, logs.py   what is counted, and what is logged
     openapi.py       what its routes take and answer, as a schema

@@ -24,6 +24,7 @@ from inference_entrypoint.adapters import (
 from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone
+from inference_entrypoint.devices import best_device
 from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.expand import MagicPrompt, load_expander
 from inference_entrypoint.families import Device, family_of
@@ -175,7 +176,8 @@ def load_avatar(
     """Return the avatar of a folder, on the best device there is unless told otherwise.
 
     `override` is a folder that holds the base model already. Raises ArtifactError if the avatar is
-    incomplete, altered or does not fit the base, BaseModelError if the base cannot be had.
+    incomplete, altered or does not fit the base, BaseModelError if the base cannot be had, and as
+    `best_device` does.
     """
     manifest = read_manifest(model_dir)
     verify_files(model_dir, manifest)
@@ -212,16 +214,6 @@ def freeze(pipeline: DiffusionPipeline) -> None:
     """Nothing in this pipeline is trained."""
     for part in family_of(pipeline).parts(pipeline).values():
         part.requires_grad_(False)
-
-
-def best_device() -> tuple[torch.device, torch.dtype]:
-    """Return where to draw and in which numbers: fp16 on a GPU, fp32 on a CPU.
-
-    fp16 and not bf16: SD 1.x stays within its range, and it rounds eight times finer.
-    """
-    if torch.cuda.is_available():
-        return torch.device("cuda"), torch.float16
-    return torch.device("cpu"), torch.float32
 
 
 def _load_full(

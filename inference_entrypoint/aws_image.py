@@ -8,50 +8,55 @@ kept from being made, and `output_fn` sends it with the status that is due.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from inference_entrypoint import inference
 from inference_entrypoint.avatars import Avatar
 from inference_entrypoint.aws_context import head, refuse
+from inference_entrypoint.aws_model import Model
+from inference_entrypoint.broken_gpu import leave_if_broken
 from inference_entrypoint.library import Library
 from inference_entrypoint.media import JSON, media_type, negotiate
-from inference_entrypoint.statuses import Refusal, UnsupportedMediaType, refusal
+from inference_entrypoint.statuses import Busy, Refusal, UnsupportedMediaType, refusal
 from lensa.contract import GenerationRequest, GenerationResponse
+from lensa.contract.asked import ATTRIBUTES_HEADER, PATIENCE, TOO_OLD, age
 
 log = logging.getLogger("lensa.server")
 
 T = TypeVar("T")
 
 
-def model_fn(model_dir: str, context: Any) -> Avatar | Library | Refusal:
+def model_fn(model_dir: str, context: Any) -> Model:
     """Load what is in the model folder. What is damaged is told to whoever asks for an image.
 
     The server's /ping would say that all is well in any case, and the toolkit would load again at
     each request.
     """
-    try:
-        return inference.model_fn(model_dir)
-    except Exception as error:
-        log.exception("loading failed")
-        return replace(refusal(error), status=500)  # nothing that a request could change
+    return Model(lambda: inference.model_fn(model_dir))
 
 
 def input_fn(
     body: str | bytes | None, content_type: str | None, context: Any
 ) -> GenerationRequest | Refusal:
-    """Parse a request, and see that it can be answered as it wants to be, before it is drawn."""
+    """Parse a request, and see that it can be answered as it wants to be, before it is drawn.
+
+    Its turn has come now: SageMaker, and with it the client, may have given up on it long ago.
+    """
     headers = context.get_all_request_header(0)
     return _or_refusal(context, _read, body, content_type, headers)
 
 
 def predict_fn(
-    request: GenerationRequest | Refusal, model: Avatar | Library | Refusal, context: Any
+    request: GenerationRequest | Refusal, model: Model | Avatar | Library | Refusal, context: Any
 ) -> GenerationResponse | Refusal:
     """Draw."""
     if isinstance(request, Refusal):
         return request
+    if isinstance(model, Model):
+        with model.lock:
+            return predict_fn(request, model.get(), context)
     if isinstance(model, Refusal):
         return model
     return _or_refusal(context, inference.predict_fn, request, model)
@@ -72,8 +77,11 @@ def output_fn(response: GenerationResponse | Refusal, accept: str, context: Any)
 def _read(
     body: str | bytes | None, content_type: str | None, headers: dict[str, Any]
 ) -> GenerationRequest:
-    encoded = any(name.lower() == "content-encoding" for name in headers)
-    if encoded or body is None or media_type(content_type or JSON) != JSON:
+    spelled = {name.lower(): value for name, value in headers.items()}
+    waited = age(spelled.get(ATTRIBUTES_HEADER.lower(), ""), time.time())
+    if waited is not None and waited > PATIENCE:
+        raise Busy(TOO_OLD, retry_after=5)
+    if "content-encoding" in spelled or body is None or media_type(content_type or JSON) != JSON:
         raise UnsupportedMediaType(f"send {JSON}, not compressed.")
     request = inference.input_fn(body, JSON)
     accept = headers.get("Accept") or headers.get("accept") or JSON  # as the toolkit reads it
@@ -89,4 +97,5 @@ def _or_refusal(context: Any, handler: Callable[..., T], *arguments: Any) -> T |
         refused = refusal(error, identity)
         if refused.status == 500:
             log.exception("request %s failed", identity)
+            leave_if_broken(error)
         return refused

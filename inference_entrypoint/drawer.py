@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from inference_entrypoint.broken_gpu import leave_if_broken
 from inference_entrypoint.channel import (
     Answered,
     Ask,
@@ -44,7 +45,7 @@ from lensa.errors import ArtifactError, LensaError, TooMuchError
 
 log = logging.getLogger("lensa.drawer")
 
-_BROKEN = 70  # exit code: the GPU's driver refuses all work, and a new process is needed
+_QUIET = 30.0  # seconds without a request, after which removed avatars are looked for
 
 
 class Abandoned(Exception):
@@ -120,13 +121,22 @@ class Drawer:
         """Take in who waits, in order; wait if there is nothing to draw."""
         while len(self._batcher) < self._batch_size:
             try:
-                ask = self._channel.asked.get(block=not len(self._batcher))
+                ask = self._channel.asked.get(block=not len(self._batcher), timeout=_QUIET)
             except queue.Empty:
-                return
+                if len(self._batcher):
+                    return
+                self._look_round()
+                continue
             try:
                 self._take(ask)
             except Exception as error:
                 self._refuse(ask, error)
+
+    def _look_round(self) -> None:
+        try:
+            getattr(self._model, "look_round", lambda: None)()
+        except Exception:  # nobody asked for it
+            log.exception("removed avatars could not be looked for")
 
     def _take(self, ask: Ask) -> None:
         from inference_entrypoint.drawing import TimeUp
@@ -219,9 +229,7 @@ class Drawer:
             return
         status, kind, message = _told(error, ask.identity)
         self._channel.tell(Refused(ask.number, status, kind, message))
-        if "CUDA error" in str(error):
-            log.critical("the GPU's driver gave up: starting again")
-            os._exit(_BROKEN)
+        leave_if_broken(error)
 
 
 def _told(error: Exception, identity: str) -> tuple[int, str, str]:

@@ -17,12 +17,12 @@ from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, veri
 from inference_entrypoint.avatars import (
     Avatar,
     Base,
-    best_device,
     freeze,
     pinned_base,
 )
 from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.batching import draw_alone
+from inference_entrypoint.devices import best_device
 from inference_entrypoint.drawing import OnStep
 from inference_entrypoint.families import Device
 from inference_entrypoint.order import Order, Result
@@ -100,6 +100,15 @@ class Library:
         self._entry(name)
         self._drop(name)
 
+    def look_round(self) -> None:
+        """Leave out some of those that were removed from the shelf, though nobody asks for them.
+
+        To be called between two batches, now and then.
+        """
+        if self._shelf is not None:
+            self._shelf.look_round()
+            self._drop_gone(self._shelf)
+
     def names(self) -> list[str]:
         """Return the ids of the avatars, in the order in which they came."""
         return list(self._entries)
@@ -144,6 +153,7 @@ class Library:
     def order(self, request: GenerationRequest) -> Order:
         """Return a request read and encoded: for `request.avatar`, or else the first one, with
         those of `request.blend` mixed in. Raises as `get` and `Avatar.order` do."""
+        self.look_round()
         name = request.avatar or self.name
         if name in request.blend:
             raise ConfigError(f"generation: blend mixes {name} into itself: name other avatars.")
@@ -199,16 +209,20 @@ class Library:
             return self._entry(name)
         try:
             folder = self._shelf.fetch(name, self._check_fetched)
-        except LensaError as error:
-            if name in self._fetched and not isinstance(error, Busy):
+        except LensaError:
+            if name in self._fetched and name not in self._shelf.names():
                 self._drop(name)
             raise
         if name not in self._entries or self._entries[name].folder != folder:
             self.add(folder)
             self._fetched.add(name)
-        for gone in self._fetched.difference(self._shelf.names()):
-            self._drop(gone)
+        self._drop_gone(self._shelf)
         return self._entries[name]
+
+    def _drop_gone(self, shelf: Shelf) -> None:
+        """Leave out those of which the shelf has no copy any more."""
+        for gone in self._fetched.difference(shelf.names()):
+            self._drop(gone)
 
     def _drop(self, name: str) -> None:
         self._forget(name)

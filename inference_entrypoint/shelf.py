@@ -1,9 +1,10 @@
 """Avatars that were added to an endpoint after it was deployed: fetched when they are asked for.
 
 They lie in S3, each in a folder of its id, `avatar.json` written last. Here they are kept on disk,
-whole or not at all, the least recently used one dropped. What changes there is noticed within half
-a minute. When S3 does not answer, what is here goes on being drawn. Fetching a LoRA takes a
-moment, in which nothing is.
+whole or not at all, the least recently used one dropped. What changes there is noticed half a
+minute later, when that avatar is asked for; whoever was removed is also looked for, a few copies at
+a time. When S3 does not answer, what is here goes on being drawn. Fetching a LoRA takes a moment,
+in which nothing is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_entrypoint.artifact import LORA_FILE, listed, read_manifest, verify_files
-from inference_entrypoint.shelf_bucket import Bucket, Missing, ShelfBusy, Unchanged
+from inference_entrypoint.shelf_bucket import Bucket, Missing, ShelfBusy, ShelfError, Unchanged
 from inference_entrypoint.statuses import Busy
 from lensa.contract import MANIFEST, AvatarManifest
 from lensa.contract.environment import AVATARS
@@ -30,6 +31,7 @@ from lensa.contract.names import JOB
 from lensa.errors import ArtifactError, LensaError, NotFoundError
 
 FRESH = 30.0  # seconds for which a copy is taken for what lies in S3
+ROUND = 5  # copies that are compared with S3 at a time, for nobody asked for them
 AGAIN = 5.0  # seconds for which what was refused is refused without asking S3
 SILENCE = 20.0  # seconds for which S3 is left alone if it did not answer: each try holds drawing up
 MOST = 500  # avatars on disk
@@ -49,6 +51,7 @@ class _Copy:
     etag: str
     size: int  # bytes
     asked: float  # when S3 last said that it is still so
+    looked: float = float("-inf")  # when a round last came by, whatever S3 said
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,43 @@ class Shelf:
                 if copy is None:
                     raise
             except LensaError as error:
-                self.drop(name)
+                if not isinstance(error, ShelfError):  # that says nothing about the avatar
+                    self.drop(name)
                 self._remember(name, error)
                 raise
         self._copies.move_to_end(name)
         return copy.folder
+
+    def look_round(self) -> None:
+        """Drop copies of what was removed or replaced, though nobody asks for it.
+
+        At most `ROUND` that S3 was not asked about for `FRESH` seconds, the longest first. What S3
+        does not answer is left as it is.
+        """
+        now = self._clock()
+        if now < self._silent_until:
+            return
+        seen = {name: max(copy.asked, copy.looked) for name, copy in self._copies.items()}
+        stale = [name for name in seen if now - seen[name] >= FRESH]
+        for name in sorted(stale, key=seen.__getitem__)[:ROUND]:
+            copy = self._copies[name]
+            copy.looked = now
+            try:
+                self._bucket.read(f"{name}/{MANIFEST}", _MANIFEST_BYTES, copy.etag)
+            except Unchanged:
+                copy.asked = self._clock()
+            except ShelfBusy as busy:
+                self._silent_until = self._clock() + SILENCE
+                log.warning("%s: %s", name, busy)
+                return
+            except ShelfError as error:
+                log.warning("%s: %s", name, error)
+            except (Missing, ArtifactError):
+                log.info("avatar %s was removed", name)
+                self.drop(name)
+            else:
+                log.info("avatar %s was replaced", name)
+                self.drop(name)
 
     def drop(self, name: str) -> None:
         """Delete the copy of an avatar; of no effect if there is none."""

@@ -17,7 +17,18 @@ from lensa.errors import ArtifactError, LensaError
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]+)/(.+?)/?")
 _CHUNK = 1 << 20  # bytes
-_PASSING = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "Throttling", "503"}
+# Beside every 5xx; several of them are 400. The credentials of a role are renewed by themselves.
+_PASSING = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestLimitExceeded",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 
 
 class ShelfError(LensaError):
@@ -111,7 +122,6 @@ class Bucket:
             from botocore.exceptions import (
                 BotoCoreError,
                 ClientError,
-                CredentialRetrievalError,
                 NoCredentialsError,
                 PartialCredentialsError,
             )
@@ -123,12 +133,12 @@ class Bucket:
             yield
         except ClientError as error:
             raise self._in_words(error, path) from None
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError):
+        except (NoCredentialsError, PartialCredentialsError):
             raise ShelfError(
                 "this endpoint has no credentials to fetch avatars with: give its model an "
                 "execution role, and no network isolation; an isolated endpoint has a fixed set."
             ) from None
-        except BotoCoreError as error:
+        except BotoCoreError as error:  # the place where credentials are had is down, too
             raise ShelfBusy(type(error).__name__) from None
 
     def _in_words(self, error: Any, path: str) -> Exception:

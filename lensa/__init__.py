@@ -80,6 +80,7 @@ __all__ = [
     "endpoint",
     "endpoints",
     "jobs",
+    "pending",
     "running",
     "styles",
     "train",
@@ -179,6 +180,14 @@ def endpoints(**settings: Any) -> list[Running]:
     return _client(settings).endpoints()
 
 
+def pending(endpoint: str, id: str, **settings: Any) -> PendingGallery:
+    """Return images that an asynchronous endpoint was asked for, by its name: see Client.pending.
+
+    Also when it has ended since.
+    """
+    return _client(settings).pending(endpoint, id)
+
+
 def running(**settings: Any) -> list[Running]:
     """Return everything that runs on SageMaker, and what it costs: see Client.running."""
     return _client(settings).running()
@@ -198,8 +207,8 @@ def _client(settings: dict[str, Any]) -> Client:
 
 
 class _Face(ModuleType):
-    """This module, in which `avatar` and `endpoint` stay functions: Python would put the modules of
-    these names in their places as soon as one of them is imported."""
+    """This module, in which `avatar`, `endpoint` and `pending` stay functions: Python would put the
+    modules of these names in their places as soon as one of them is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in __all__ or not isinstance(value, ModuleType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
@@ -18,6 +19,8 @@ from lensa.sending import Sending
 if TYPE_CHECKING:
     from lensa.like import Source
 
+log = logging.getLogger("lensa")
+
 
 class Drawn(Protocol):
     """An avatar, as far as an endpoint has to know it."""
@@ -29,7 +32,8 @@ class Drawn(Protocol):
 
 
 class Endpoint:
-    """A deployed avatar. As a context manager it is taken down on exit, whatever happens.
+    """A deployed avatar. As a context manager it is taken down on exit, whatever happens, if
+    this call of `deploy` made it; one that ran before runs on, and `close` takes it down.
 
     with avatar.deploy() as endpoint:
         endpoint.generate("as an astronaut", count=8, seed=7).save("out/")
@@ -126,9 +130,7 @@ class Endpoint:
 
         Raises NotFoundError if the endpoint has no such request, or its answer was fetched before.
         """
-        gallery = PendingGallery(id, self._queue("pending"))
-        gallery.done()
-        return gallery
+        return PendingGallery.found(id, self._queue("pending"))
 
     def _meant(self, fields: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Return the subject's name of the avatar that draws, and the fields with its id."""
@@ -197,7 +199,13 @@ class Endpoint:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        if not self._server.found:
+            self.close()
+            return
+        log.warning(
+            "%s ran before this `with` block, and runs on: close() or lensa down takes it down.",
+            self.name,
+        )
 
     def __repr__(self) -> str:
         if self.name is not None:

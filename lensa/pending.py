@@ -11,14 +11,21 @@ class PendingGallery:
     """Images that were asked for. They are drawn whether anybody waits or not.
 
     pending = endpoint.generate("as an astronaut", count=32, wait=False)
-    ...                                             # or, from another machine:
-    gallery = endpoint.pending(pending.id).wait()   # once: then AWS has neither request nor images
+    ...                                               # or, from another machine:
+    gallery = lensa.pending(NAME, pending.id).wait()  # once: then nothing of it is in AWS
     """
 
     def __init__(self, id: str, queue: Queue) -> None:
         self.id = id
         self._queue = queue
         self._gallery: Gallery | None = None
+
+    @classmethod
+    def found(cls, id: str, queue: Queue) -> PendingGallery:
+        """Return one that is there; NotFoundError if it is not (any more)."""
+        gallery = cls(id, queue)
+        gallery.done()
+        return gallery
 
     def done(self) -> bool:
         """Whether `wait` would return, or raise, at once.

@@ -10,6 +10,7 @@ from lensa.backends.base import LOOPBACK, Backend, Running, TakenDown
 from lensa.contract.events import Event
 from lensa.endpoint import Endpoint
 from lensa.errors import ConfigError
+from lensa.pending import PendingGallery
 from lensa.telling import telling
 
 
@@ -63,6 +64,14 @@ class Serving:
         subject = Avatar(avatar, self.backend).subject
         return Endpoint(avatar, server, name=subject, explicit=True)
 
+    def pending(self, endpoint: str, id: str) -> PendingGallery:
+        """Return the images that `generate(wait=False)` has asked an endpoint for, also when it has
+        ended since: what was drawn is there until it is fetched, for 7 days.
+
+        Raises NotFoundError if it has no such request, or its answer was fetched before.
+        """
+        return PendingGallery.found(id, self.backend.queue(endpoint))
+
     def endpoints(self) -> list[Running]:
         """Return the endpoints of the account and region, the newest first."""
         return [one for one in self.running() if one.is_endpoint]
@@ -72,13 +81,19 @@ class Serving:
         endpoints, training jobs, machines that are kept warm; each with its end and its price."""
         return self.backend.running()
 
-    def down(self, *names: str, expired: bool = False, every: bool = False) -> list[TakenDown]:
+    def down(
+        self, *names: str, expired: bool = False, every: bool = False, listed: bool = False
+    ) -> list[TakenDown]:
         """Take endpoints down, with all that belongs to them, and return what went.
 
         `expired`: those whose end has come, with what they have left. `every`: all of ours. What
-        was not made by lensa is never touched. Raises NotFoundError if a name is not there.
+        was not made by lensa is never touched. Raises NotFoundError if a name is not there, unless
+        `listed`: a list had the names, and what has gone since is passed over, as it is with the
+        other two. What an asynchronous one has drawn and nobody has fetched yet goes only with one
+        that is named.
         """
-        return self.backend.take_down(self.to_take_down(*names, expired=expired, every=every))
+        chosen = self.to_take_down(*names, expired=expired, every=every)
+        return self.backend.take_down(chosen, listed=listed or expired or every)
 
     def to_take_down(self, *names: str, expired: bool = False, every: bool = False) -> list[str]:
         """Return the names of what `down` with the same arguments would take down."""

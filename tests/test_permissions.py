@@ -30,6 +30,7 @@ SAGEMAKER = Path(images.__file__).parent
 
 # Of these AWS takes no smaller resource; most only look.
 WITHOUT_A_RESOURCE = {
+    "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingPolicies",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:PutMetricData",  # limited by its namespace

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from inference_entrypoint.devices import device
 from inference_entrypoint.families import family_of
 from lensa.contract import TrainingConfig
 from training_entrypoint.checkpoints import Origin
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
-from training_entrypoint.hardware import DTYPES, device, gpu_memory
+from training_entrypoint.hardware import DTYPES, gpu_memory
 from training_entrypoint.loss import Data
 from training_entrypoint.memory import Plan, Resting, choose
 from training_entrypoint.prompts import Conditioning

@@ -13,10 +13,6 @@ from lensa.errors import ConfigError
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def gpu_memory() -> float | None:
     """Return the bytes of the GPU's memory; None without a GPU."""
     if not torch.cuda.is_available():

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from inference_entrypoint.bases import base_revision, load_base
+from inference_entrypoint.devices import device
 from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
 from training_entrypoint import checkpoints
@@ -18,7 +19,7 @@ from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
-from training_entrypoint.hardware import DTYPES, device, precision
+from training_entrypoint.hardware import DTYPES, precision
 from training_entrypoint.images import encode
 from training_entrypoint.inputs import Photos, find_photos, with_class_images
 from training_entrypoint.loss import Data

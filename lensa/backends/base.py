@@ -103,6 +103,7 @@ class Running:
     forever: bool  # there is no end because none was wanted
     hourly: float | None  # dollars of one instance; None: not known
     dollars: float | None  # so far; None: not known
+    at_most: bool = False  # the dollars are those of machines that never slept
 
     @property
     def is_endpoint(self) -> bool:
@@ -171,6 +172,8 @@ class Shelf(Protocol):
 
 class Server(Protocol):
     """A running endpoint."""
+
+    found: bool  # it ran before: leaving a `with` block does not take it down, only `close` does
 
     @property
     def url(self) -> str: ...
@@ -335,12 +338,16 @@ class Backend(Protocol):
         Raises NotFoundError if there is none of that name.
         """
 
+    def queue(self, endpoint: str) -> Queue:
+        """Return where the requests of an asynchronous endpoint lie, also when it has ended."""
+
     def running(self) -> list[Running]:
         """Return everything of ours that runs, the newest first."""
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         """Take endpoints down, with all that belongs to them; NotFoundError before anything is
-        touched if one is not there and has left nothing."""
+        touched if one is not there and has left nothing. `listed`: a list had them, and what has
+        gone since is passed over. Answers that nobody has fetched yet stay then."""
 
     def expired(self) -> list[str]:
         """Return the endpoints whose end has come and that are there, or have left something."""

@@ -38,7 +38,8 @@ def down(
 ) -> None:
     """Take endpoints down, with everything that belongs to them.
 
-    What lensa did not make is never touched. Training jobs are ended with lensa stop. Exit code 1
+    What lensa did not make is never touched. Images that an asynchronous one has drawn and nobody
+    has fetched go only with one that is named. Training jobs are ended with lensa stop. Exit code 1
     if something could not be removed.
     """
     chosen = client.to_take_down(*(names or []), expired=expired, every=every)
@@ -46,7 +47,7 @@ def down(
         raise ConfigError("Say which: lensa down NAME..., --expired or --all; lensa ps lists them.")
     if chosen and not yes:
         _confirm(chosen)
-    done = client.down(*chosen) if chosen else []
+    done = client.down(*chosen, listed=expired or every) if chosen else []
     if json:
         emit({"down": [asdict(one) for one in done]})
     else:

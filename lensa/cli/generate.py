@@ -76,11 +76,21 @@ def generate(
         str | None,
         typer.Option(metavar="NAME", help="SageMaker: ask this one; any that has it if not given."),
     ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait/--no-wait", help="Wait for them, or leave the request with an endpoint."
+        ),
+    ] = True,
+    pending: Annotated[
+        str | None, typer.Option(metavar="ID", help="Fetch what --no-wait has left, once.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the images go.")] = Path("gallery"),
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Make images with an avatar."""
+    """Make images with an avatar. Exit code 1 if not all of them could be drawn."""
+    from lensa.cli.pending import fetch, leave, only_for
     from lensa.gallery import make_writable
     from lensa.requests import make_request
 
@@ -97,9 +107,21 @@ def generate(
         steps=steps,
         guidance_scale=guidance_scale,
     )
+    if pending is not None:
+        said: dict[str, object] = {
+            "AVATAR": avatar,
+            "a prompt": prompt,
+            "--style": style,
+            "--styles": many,
+        }
+        said |= {"--like": like, "--from": image, "--no-wait": not wait, **options}
+        show(fetch(client, only_for(endpoint, "--pending", **said), pending, out), out, json)
+        return
+    if not wait:
+        only_for(endpoint, "--no-wait", **{"--styles": many, "--like": like})
     if like is not None:
         drawer = _Drawer(client, endpoint, avatar)
-        _show(_again(drawer, prompt, like, image, out, style or many, options), out, json)
+        show(_again(drawer, prompt, like, image, out, style or many, options), out, json)
         return
     if avatar is None and endpoint is None:
         raise ConfigError("Say whose images: lensa generate AVATAR; lensa avatars lists them.")
@@ -112,10 +134,15 @@ def generate(
         _generate_pack(drawer, prompt, many, out, options, json)
         return
     make_request(prompt, style=style, **options)  # refused before a folder is made
+    if not wait:
+        options |= {"style": style, **drawer.named}
+        with drawer.at_hand() as drawing:
+            leave(drawing, prompt, json=json, flags=client.backend.flags, **options)
+        return
     make_writable(out)
     with drawer.at_hand() as drawing:
         gallery = drawing.generate(prompt, style=style, **{**options, **drawer.named})
-    _show(gallery, out, json)
+    show(gallery, out, json)
 
 
 class _Drawer:
@@ -182,7 +209,8 @@ def _again(
         return endpoint.generate_like(like, image=image, **options)
 
 
-def _show(gallery: Gallery, out: Path, json: bool) -> None:
+def show(gallery: Gallery, out: Path, json: bool) -> None:
+    """Save the images and print where they are. Exit code 1 if more were asked for."""
     paths = gallery.save(out)
     if json:
         emit(
@@ -194,11 +222,13 @@ def _show(gallery: Gallery, out: Path, json: bool) -> None:
                 "seconds": gallery.seconds,
             }
         )
-        return
-    for warning in gallery.warnings:
-        print(f"note: {warning}")
-    for path, drawn in zip(paths, gallery, strict=True):
-        print(f"{path}  {drawn.prompt}")
+    else:
+        for warning in gallery.warnings:
+            print(f"note: {warning}")
+        for path, drawn in zip(paths, gallery, strict=True):
+            print(f"{path}  {drawn.prompt}")
+    if gallery.partial:
+        raise typer.Exit(1)
 
 
 def _generate_pack(

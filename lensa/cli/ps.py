@@ -47,7 +47,7 @@ def _lines(one: Running) -> list[str]:
     return [
         f"{one.name}  {one.kind}, {one.status}, {machine}",
         f"    {span((now - one.created).total_seconds())} old; end: {end}; "
-        f"{_dollars(an_hour)} an hour, {_dollars(one.dollars)} so far",
+        f"{_dollars(an_hour)} an hour, {'at most ' * one.at_most}{_dollars(one.dollars)} so far",
     ]
 
 

@@ -77,6 +77,8 @@ def draw_pack(
                 gallery = endpoint.generate(prompt, style=style.name, **fields)
                 drawn.paths[style.name] = gallery.save(out / style.name)
                 drawn.galleries[style.name] = gallery
+                if gallery.partial:
+                    drawn.failed[style.name] = gallery.warnings[-1]
             except LensaError as error:
                 drawn.failed[style.name] = str(error)
         show(len(chosen), "")

@@ -11,6 +11,7 @@ from typing import Any
 from lensa.errors import ConfigError
 
 SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+SUBJECT_ID = re.compile(r"[0-9a-z]{8}")
 JOB = re.compile(r"lensa-[0-9a-z]{8}-[0-9a-f]{8}(-[0-9]{1,3})?")  # the last part: its attempt
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u to misread

@@ -22,6 +22,8 @@ from typing import Any
 from lensa.contract.layout import Layout
 
 _ML = re.compile(r"(?<![\w.-])/opt/ml(?![\w.-])")
+# Whatever tests have installed is the image: containers install nothing (the launcher's switch).
+NO_INSTALLING = {"LENSA_INSTALL": "never"}
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # A network namespace starts with its loopback down; SageMaker's isolated containers have one.
@@ -143,6 +145,7 @@ def environment_of(
         "TRAINING_JOB_NAME": job["TrainingJobName"],
         "TRAINING_JOB_ARN": arn,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        **NO_INSTALLING,
         **({} if job.get("EnableNetworkIsolation") else aws),
         **own,
     }

@@ -29,6 +29,8 @@ class Failing:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         if request.prompt == "ZeroDivisionError":
             return 1 / 0
+        if request.prompt == "the driver":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if hasattr(statuses, request.prompt):
             raise getattr(statuses, request.prompt)("our words")
         raise getattr(errors, request.prompt)("our words")
@@ -90,6 +92,18 @@ def test_an_answer_that_is_too_long_for_the_server_costs_the_worker(failing: Ser
     assert answer.json()["message"] == "Worker died."
     first.wait(60)
     assert failing.worker().pid != first.pid
+
+
+def test_a_gpu_whose_driver_gave_up_costs_the_worker_and_not_all_that_come_after(
+    failing: ServingImage,
+) -> None:
+    first = failing.worker()
+    answer = failing.client.post("/invocations", json={"prompt": "the driver"})
+    assert answer.status_code == 500
+    assert answer.json()["message"] == "Worker died."
+    first.wait(60)
+    assert failing.worker().pid != first.pid
+    failing.logged("the GPU's driver gave up")
 
 
 def test_a_broken_model_is_told_to_whoever_asks_and_ping_knows_nothing_of_it(

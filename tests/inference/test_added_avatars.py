@@ -31,7 +31,8 @@ from inference_entrypoint.avatars import Avatar, load_avatar
 from inference_entrypoint.batching import Batcher
 from inference_entrypoint.library import Library, Replaced
 from inference_entrypoint.order import Result
-from inference_entrypoint.shelf import FRESH
+from inference_entrypoint.shelf import AGAIN, FRESH
+from inference_entrypoint.shelf_bucket import ShelfError
 from inference_entrypoint.statuses import refusal
 from lensa.contract import BASES, GenerationResponse
 from lensa.contract.environment import AVATARS
@@ -100,6 +101,33 @@ def test_what_is_removed_leaves_the_memory_too(
     with pytest.raises(NotFoundError):
         picture(library, 2)
     assert library.names() == [id_of(1)] and library.loaded() == []
+
+
+def test_what_is_removed_leaves_disk_and_memory_when_somebody_asks_for_another(
+    sagemaker_twin: SagemakerTwin, library: Library, clock: Time, made: dict[int, Path]
+) -> None:
+    put(sagemaker_twin, made[2], id_of(2))
+    picture(library, 2)
+    take_away(sagemaker_twin, id_of(2))
+    clock.now += FRESH
+    picture(library, 1)
+    assert library.names() == library.loaded() == [id_of(1)]
+
+
+def test_a_role_that_may_not_read_just_now_costs_no_avatar(
+    sagemaker_twin: SagemakerTwin, library: Library, clock: Time, made: dict[int, Path]
+) -> None:
+    put(sagemaker_twin, made[2], id_of(2))
+    before = picture(library, 2)
+    clock.now += FRESH
+    sagemaker_twin.faults.fail("s3:GetObject", "AccessDenied", "Access Denied", times=None)
+    with pytest.raises(ShelfError):
+        picture(library, 2)
+    sagemaker_twin.faults.clear()
+    clock.now += AGAIN
+    asked(sagemaker_twin)
+    assert picture(library, 2) == before
+    assert asked(sagemaker_twin) == 1
 
 
 def test_what_is_replaced_is_loaded_again_and_who_waited_for_the_old_one_asks_again(

@@ -241,3 +241,87 @@ def test_a_container_knows_its_shelf_by_its_environment(sagemaker_twin: Sagemake
     assert Shelf.here({AVATARS: address(sagemaker_twin)}) is not None
     with pytest.raises(LensaError, match="not s3://bucket/prefix"):
         Shelf.here({AVATARS: "bucket/prefix"})
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredToken"])
+def test_what_passes_is_busy_whatever_its_status_and_costs_no_copy(
+    sagemaker_twin: SagemakerTwin, shelf: Shelf, clock: Time, made: dict[int, Path], code: str
+) -> None:
+    put(sagemaker_twin, made[1], id_of(1))
+    folder = shelf.fetch(id_of(1))
+    clock.now += FRESH
+    sagemaker_twin.faults.fail("s3:GetObject", code, times=None, status=400)
+    assert shelf.fetch(id_of(1)) == folder and folder.is_dir()
+    with pytest.raises(ShelfBusy):
+        shelf.fetch(id_of(2))
+
+
+def test_credentials_that_cannot_be_had_just_now_pass(
+    sagemaker_twin: SagemakerTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "config").write_text("[default]\ncredential_process = false\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(ShelfBusy, match="CredentialRetrievalError"):
+        shelf_of(sagemaker_twin, Time()).fetch(id_of(1))
+
+
+def test_a_refusal_that_says_nothing_about_the_avatar_costs_no_copy(
+    sagemaker_twin: SagemakerTwin, shelf: Shelf, clock: Time, made: dict[int, Path]
+) -> None:
+    put(sagemaker_twin, made[1], id_of(1))
+    folder = shelf.fetch(id_of(1))
+    clock.now += FRESH
+    sagemaker_twin.faults.fail("s3:GetObject", "AccessDenied", "Access Denied", times=None)
+    with pytest.raises(ShelfError):
+        shelf.fetch(id_of(1))
+    assert folder.is_dir()
+    sagemaker_twin.faults.clear()
+    clock.now += AGAIN
+    asked(sagemaker_twin)
+    assert shelf.fetch(id_of(1)) == folder
+    assert asked(sagemaker_twin) == 1  # its weights were not downloaded again
+
+
+def test_who_was_removed_is_looked_for_though_nobody_asks_a_few_at_a_time(
+    sagemaker_twin: SagemakerTwin,
+    shelf: Shelf,
+    clock: Time,
+    made: dict[int, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inference_entrypoint.shelf.ROUND", 2)
+    folders = {}
+    for number, folder in made.items():
+        put(sagemaker_twin, folder, id_of(number))
+        folders[number] = shelf.fetch(id_of(number))
+    asked(sagemaker_twin)
+    shelf.look_round()
+    assert asked(sagemaker_twin) == 0  # they are fresh
+    for number in (1, 3):
+        take_away(sagemaker_twin, id_of(number))
+    clock.now += FRESH
+    for _ in range(3):
+        shelf.look_round()
+    assert asked(sagemaker_twin) == 4
+    assert shelf.names() == [id_of(2), id_of(4)]
+    assert [folders[number].exists() for number in (1, 2, 3, 4)] == [False, True, False, True]
+
+
+def test_who_cannot_be_looked_for_stays_and_is_not_asked_about_again_at_once(
+    sagemaker_twin: SagemakerTwin, shelf: Shelf, clock: Time, made: dict[int, Path]
+) -> None:
+    for number, folder in made.items():
+        put(sagemaker_twin, folder, id_of(number))
+        shelf.fetch(id_of(number))
+    asked(sagemaker_twin)
+    clock.now += FRESH
+    for code, status, questions in (("AccessDenied", 403, 4), ("SlowDown", 503, 2)):
+        sagemaker_twin.faults.fail("s3:GetObject", code, times=None, status=status)
+        for _ in range(3):
+            shelf.look_round()
+        assert asked(sagemaker_twin) == questions
+        sagemaker_twin.faults.clear()
+        clock.now += FRESH
+    assert len(shelf.names()) == 4

@@ -1,8 +1,8 @@
 """Makes the containers' requirements.txt anew: `python tests/launcher/lock.py`.
 
 The versions are those of constraints.txt, the packages those that the roots need. The hashes are
-those of the wheels for the containers' Python and for the one that the tests run on. Nothing is
-downloaded but metadata; it takes a minute or two.
+those of the wheels for the containers' Python and for the one that the tests run on. It takes a
+minute or two; of torch and its CUDA the wheels are downloaded, where the index has no metadata.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ ROOTS = {
         "uvicorn",
     ),
 }
+# What our own image has below them: the torch of AWS's Hugging Face inference image, and its CUDA.
+TORCH = "infra/docker/serving/torch.txt"
+TORCH_ROOTS = ("torch==2.6.0", "setuptools==80.9.0")  # which torch wants from Python 3.12 on
 # The image's own: built against its CUDA, or against each other.
 OF_THE_IMAGE = ("torch", "numpy")
 
@@ -60,6 +63,12 @@ HEADER = """\
 # What {who} above torch and numpy, which are the image's own. Versions are those of
 # constraints.txt; hashes are of the wheels for Python 3.12 and 3.11 on x86_64 Linux.
 # Made by: python tests/launcher/lock.py
+"""
+
+
+TORCH_HEADER = """\
+# What our own serving image has below requirements.txt: torch, its CUDA and numpy. Hashes are of
+# the wheels for Python 3.12 on x86_64 Linux. Made by: python tests/launcher/lock.py
 """
 
 
@@ -93,21 +102,28 @@ def closure(roots: tuple[str, ...]) -> list[str]:
 
 def hashes(pinned: list[str], python: str) -> dict[str, str]:
     """Return name -> sha256 of the wheel that pip would choose for a version of Python."""
+    return {name: digest for name, _, digest in chosen(pinned, python, "--no-deps")}
+
+
+def chosen(wanted: list[str], python: str, *options: str) -> list[tuple[str, str, str]]:
+    """Return the name, version and sha256 of each wheel that pip would install."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         file = Path(folder) / "requirements.txt"
-        file.write_text("\n".join(pinned))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps"]
+        file.write_text("\n".join(wanted))
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", *options]
         command += ["--ignore-installed", "--report", str(report), "--target", folder]
         command += [*platform_options(python), "--requirement", str(file)]
         subprocess.run(command, check=True)
         installs = json.loads(report.read_text())["install"]
-    return {
-        canonicalize_name(each["metadata"]["name"]): each["download_info"]["archive_info"][
-            "hashes"
-        ]["sha256"]
+    return [
+        (
+            canonicalize_name(each["metadata"]["name"]),
+            each["metadata"]["version"],
+            each["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
         for each in installs
-    }
+    ]
 
 
 def locked(target: str) -> str:
@@ -123,9 +139,23 @@ def locked(target: str) -> str:
     return HEADER.format(who=WHO[target]) + "\n".join(blocks) + "\n"
 
 
+def torch_locked() -> str:
+    """Return what belongs into the file of our own image's torch."""
+    versions = pins((ROOT / "constraints.txt").read_text())
+    above = closure(ROOTS[OWN_IMAGE])  # they have their pins already
+    found = chosen([*TORCH_ROOTS, f"numpy=={versions['numpy']}"], PYTHON)
+    lines = [
+        f"{name}=={version} \\\n    --hash=sha256:{digest}"
+        for name, version, digest in sorted(found)
+        if name not in above
+    ]
+    return TORCH_HEADER + "\n".join(lines) + "\n"
+
+
 def main() -> None:
     for target in ROOTS:
         (ROOT / target).write_text(locked(target))
+    (ROOT / TORCH).write_text(torch_locked())
 
 
 if __name__ == "__main__":

@@ -87,6 +87,21 @@ def test_what_is_missing_comes_from_the_wheels_beside_the_code(tmp_path: Path) -
     assert "installing" not in again.stdout
 
 
+def test_what_differs_is_told_and_taken_as_it_is_where_nothing_may_be_installed(
+    tmp_path: Path,
+) -> None:
+    python = make_interpreter(tmp_path / "python")
+    job, bundle = container(tmp_path / "job")
+    job.layout.config.unlink()
+    require(bundle, f"pydantic==1.0\nlensa-probe==1.0 --hash=sha256:{'1' * 64}\n")
+    done = run(python, bundle, environment(job, LENSA_INSTALL="never"))
+    assert "no training configuration" in job.layout.failure.read_text()
+    told = parse_event(done.stdout.splitlines()[0])
+    assert isinstance(told, StageEvent) and told.message is not None
+    assert told.message.startswith("nothing is installed (LENSA_INSTALL=never)")
+    assert told.message.endswith("pydantic 1.0, lensa-probe 1.0")
+
+
 @pytest.mark.parametrize(
     ("hashed", "reason"),
     [("0" * 64, "not the one that was pinned"), (None, "build the bundle anew")],

@@ -15,8 +15,10 @@ from aws_image.serving_image import lay_out
 from contained import environment, make_interpreter
 from inference.making import make_avatar
 from inference.serving import ready
-from lock import OWN_IMAGE, ROOT
+from lock import OWN_IMAGE, ROOT, TORCH
 
+from launcher.requirements import parse
+from lensa.backends.bundle import PYTHON
 from lensa.contract.environment import SECRETS
 
 FOLDER = (ROOT / OWN_IMAGE).parent
@@ -59,8 +61,13 @@ def test_the_image_is_made_of_what_is_here_and_of_pinned_packages() -> None:
     for sources in [rest.split()[:-1] for word, rest in told if word in {"COPY", "ADD"}]:
         assert all((FOLDER / source).is_file() for source in sources)
     (base,) = [rest for word, rest in told if word == "FROM"]
-    assert "latest" not in base and base.rpartition(":")[2][:1].isdigit()
-    assert "--require-hashes" in " ".join(rest for word, rest in told if word == "RUN")
+    assert base.startswith(f"python:{PYTHON}-")  # for it the wheels of isolated endpoints are
+    runs = [rest for word, rest in told if word == "RUN"]
+    assert f"assert sys.version_info[:2] == ({PYTHON.replace('.', ', ')})" in runs[0]
+    installing = [rest for rest in runs if "pip install" in rest]
+    assert installing and all("--require-hashes" in rest for rest in installing)
+    has = [each.name for file in (TORCH, OWN_IMAGE) for each in parse((ROOT / file).read_text())]
+    assert {"torch", "numpy", "uvicorn"} < set(has) and len(has) == len(set(has))
     assert "lensa" in [rest for word, rest in told if word == "USER"]
 
 

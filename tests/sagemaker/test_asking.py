@@ -7,6 +7,7 @@ What AWS refuses is said by a server in AWS's own form; behind it stands moto.
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import GenerationRequest
+from lensa.contract.asked import ATTRIBUTES_HEADER, TOO_OLD, age
 from lensa.endpoint import Endpoint
 from lensa.errors import (
     AccountError,
@@ -46,6 +48,7 @@ class Aws:
     def __init__(self, gate: Gate) -> None:
         self.then: list[Answer] = []
         self.asked: list[GenerationRequest] = []
+        self.ages: list[float | None] = []  # of the requests, by their own word
         self.most = 64  # images that one answer holds
         gate.rules.append(self._answer)
 
@@ -54,6 +57,9 @@ class Aws:
             return None
         asked = GenerationRequest.model_validate_json(request.body)
         self.asked.append(asked)
+        spelled = {name.lower(): value for name, value in request.headers.items()}
+        attributes = spelled.get(ATTRIBUTES_HEADER.lower(), "")
+        self.ages.append(age(attributes, time.time() + 1))  # it is rounded
         if self.then:
             return self.then.pop(0)
         if asked.count > self.most:
@@ -142,6 +148,23 @@ def test_what_passes_is_waited_for_and_told(
     assert "the endpoint is busy, asking again in" in caplog.text
     assert len(told) == 1
     assert "secret place" not in caplog.text + told[0]
+
+
+def test_each_request_says_when_it_was_asked_and_so_is_not_drawn_for_nobody(aws: Aws) -> None:
+    aws.then = [said(503, "Busy", "32 requests wait already.")]
+    server().invoke(ASK)
+    assert len(aws.ages) == 2 and None not in aws.ages
+
+
+def test_a_clock_that_is_wrong_costs_one_more_attempt_and_says_nothing_from_then_on(
+    aws: Aws,
+) -> None:
+    """It is refused at once as if it had waited for a minute."""
+    aws.then = [said(503, "Busy", TOO_OLD)]
+    asking = server()
+    asking.invoke(ASK)
+    asking.invoke(ASK)
+    assert aws.ages[0] is not None and aws.ages[1:] == [None, None]
 
 
 def test_there_is_an_end_to_waiting(aws: Aws) -> None:

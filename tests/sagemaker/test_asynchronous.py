@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import typer
 from asked import NAME, answer
 from moto_server import (
     Answer,
@@ -19,10 +22,13 @@ from moto_server import (
     no_waiting_fixture,  # noqa: F401
 )
 
+import lensa
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.bucket import Bucket
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.transfer import Store
+from lensa.cli.generate import show
+from lensa.cli.style_pack import draw_pack
 from lensa.contract import GenerationRequest
 from lensa.endpoint import Endpoint
 from lensa.errors import AccountError, ConfigError, EndpointBusy, EndpointError, NotFoundError
@@ -392,6 +398,28 @@ def test_what_is_drawn_when_the_rest_fails_is_the_gallery(
     assert "ask for the rest with index=2, count=3 and seed=3" in warning
     assert "Worker died" in warning and warning in caplog.text
     assert aws.left() == []
+
+
+def test_the_commands_save_what_was_drawn_and_say_that_it_is_not_all(
+    aws: Aws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail = '{"message": "Worker died."}'
+    aws.then = [lambda: leave_two_of_five(aws), lambda: aws.fail(fail)]
+    gallery = endpoint().generate("me", count=5, seed=3)
+    with pytest.raises(typer.Exit) as left:
+        show(gallery, tmp_path / "one", json=False)
+    assert left.value.exit_code == 1
+    assert len(list((tmp_path / "one").iterdir())) == 2
+    assert "note: 2 of 5 images were drawn" in capsys.readouterr().out
+
+    def alive() -> None:
+        """It is asked whether it serves, before it is asked for images."""
+
+    aws.then = [alive, lambda: leave_two_of_five(aws), lambda: aws.fail(fail)]
+    style = next(iter(lensa.styles().values()))
+    drawn = draw_pack(nullcontext(endpoint()), "me", [style], tmp_path, count=5, seed=3)
+    assert len(drawn.paths[style.name]) == 2
+    assert "2 of 5 images were drawn" in drawn.failed[style.name]
 
 
 def test_ctrl_c_while_the_rest_is_drawn_keeps_what_was(

@@ -27,6 +27,7 @@ from lensa.backends.sagemaker.hosting.request import (
 )
 from lensa.backends.sagemaker.hosting.schedule import schedule_request
 from lensa.backends.sagemaker.images import inference_image
+from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.errors import ConfigError
 from lensa.testing.shapes import check_input
 
@@ -59,7 +60,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def requests_of(kind: str, **changes: Any) -> dict[str, Any]:
-    options = DeployOptions(**KINDS[kind], **changes)
+    options = DeployOptions(**{**KINDS[kind], **changes})
     name = options.endpoint("7k2m0000", ["lensa-7k2m0000-1f3a9c2e"])
     inputs = Inputs(
         endpoint=name,
@@ -128,6 +129,24 @@ def test_a_volume_key_is_left_out_where_the_machine_refuses_it() -> None:
     assert config["AsyncInferenceConfig"]["OutputConfig"]["KmsKeyId"] == KEY
 
 
+def test_our_own_image_gets_a_machine_whose_driver_it_can_use() -> None:
+    def machine(kind: str, **changes: Any) -> Any:
+        config = requests_of(kind, **changes)["CreateEndpointConfig"]
+        return config["ProductionVariants"][0].get("InferenceAmiVersion")
+
+    assert machine("plain") is None  # AWS knows what its own images need
+    assert machine("everything") == "al2-ami-sagemaker-inference-gpu-3-1"
+    assert machine("everything", instance_type="ml.c5.xlarge") is None
+    assert machine("plain", ami="al2-ami-sagemaker-inference-gpu-2") is not None
+
+
+def test_a_tag_may_be_in_any_language() -> None:
+    tags = {"équipe/名前": "a b_c.d:e/f=g+h-i@j 2"}
+    assert DeployOptions(tags=tags).tags == SagemakerOptions(tags=tags).tags == tags
+    with pytest.raises(ConfigError, match="256 characters at most"):
+        SagemakerOptions(tags={"x": "y" * 257})
+
+
 def test_an_isolated_container_is_told_nothing_that_it_cannot_reach() -> None:
     environment = requests_of("isolated")["CreateModel"]["PrimaryContainer"]["Environment"]
     assert environment["HF_HUB_OFFLINE"] == "1"
@@ -149,6 +168,10 @@ def test_an_isolated_container_is_told_nothing_that_it_cannot_reach() -> None:
         ({"subnets": ["subnet-1"]}, "subnets and security_groups go together"),
         ({"network_isolation": True, "hub_secret": SECRET}, "not even its secrets"),
         ({"tags": {"lensa:x": "y"}}, "reserved prefix"),
+        ({"tags": {"": "y"}}, "1 to 128 characters"),
+        ({"tags": {"x" * 129: "y"}}, "1 to 128 characters"),
+        ({"tags": {"x": "y" * 257}}, "256 characters at most"),
+        ({"tags": {"team": "a&b"}}, "'&' in 'a&b'"),
         ({"instance_tpye": "ml.g5.xlarge"}, "Did you mean 'instance_type'?"),
     ],
 )

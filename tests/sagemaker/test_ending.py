@@ -114,7 +114,7 @@ def test_the_next_of_that_name_begins_with_nothing_of_the_last_one(twin: Sagemak
         Bucket=twin.bucket, Key=f"lensa/endpoints/{name}/avatars/{ADA}/avatar.json", Body=b"{}"
     )
     let_it_end(twin, name)
-    again = quickly(name="lensa-team", keep="9h")  # the twin's clock is ahead of ours by now
+    again = quickly(name="lensa-team")
     assert again.avatars == [ADA]
     assert not [left for left in left_of_endpoints(twin) if "/avatars/" in left]
 
@@ -138,6 +138,31 @@ def test_one_that_is_still_being_made_is_waited_for(twin: SagemakerTwin) -> None
     endpoint = quickly()
     assert twin.endpoints[str(endpoint.name)].status == "Creating"
     endpoint.close()
+    assert left_of_endpoints(twin) == []
+
+
+def test_one_that_begins_to_change_when_it_is_deleted_is_waited_for(twin: SagemakerTwin) -> None:
+    name = running(twin)
+    refusal = f'Cannot update in-progress endpoint "{twin.endpoints[name].arn}".'
+    twin.faults.fail("DeleteEndpoint", "ValidationException", refusal)
+    [down] = Client().down(name)
+    assert not down.failed and len(twin.called("DeleteEndpoint")) == 2
+    assert left_of_endpoints(twin) == []
+
+
+def test_one_that_wakes_is_waited_for(twin: SagemakerTwin) -> None:
+    name = running(twin)
+    twin.faults.slow_endpoint(1)
+    twin.endpoints[name].config.request["AsyncInferenceConfig"] = {"OutputConfig": {}}
+    change = twin.client("sagemaker").update_endpoint_weights_and_capacities
+    for count in (0, 1):
+        wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
+        change(EndpointName=name, DesiredWeightsAndCapacities=[wanted])
+        if not count:
+            twin.endpoints[name].wait()
+    assert twin.endpoints[name].status == "Updating"
+    [down] = Client().down(name)
+    assert not down.failed
     assert left_of_endpoints(twin) == []
 
 

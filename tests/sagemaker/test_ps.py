@@ -43,12 +43,20 @@ def test_what_runs_is_shown_with_its_age_its_end_and_its_price(twin: SagemakerTw
     [one] = told("ps")["running"]
     assert (one["name"], one["kind"], one["status"]) == (name, "endpoint", "InService")
     assert (one["instance_type"], one["instances"]) == ("ml.g5.xlarge", 1)
-    assert one["hourly"] == 1.408 and 0 <= one["dollars"] < 0.1
+    assert one["hourly"] == 1.408 and one["at_most"] is False and 0 <= one["dollars"] < 0.1
     page = run("ps").stdout
     assert name in page and "end: in 2 days 23 h" in page and "$1.41 an hour" in page
 
     for_ever = told("deploy", REX, "--keep", "forever", "--no-wait")
     assert for_ever["end"] is None and "end: forever" in run("ps").stdout
+
+
+def test_only_what_serves_is_paid_for(twin: SagemakerTwin) -> None:
+    twin.faults.slow_endpoint(3600)
+    told("deploy", ADA, "--no-wait")
+    twin.clock.advance(1800)
+    [one] = told("ps")["running"]
+    assert (one["status"], one["dollars"]) == ("Creating", 0)
 
 
 def test_a_training_job_that_runs_is_among_it(twin: SagemakerTwin, photos: Path) -> None:

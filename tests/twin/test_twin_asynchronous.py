@@ -43,7 +43,9 @@ def fetched(twin: SagemakerTwin, uri: str) -> bytes | None:
     return content
 
 
-def scale(twin: SagemakerTwin, *, step: bool = True, tracking: bool = True) -> None:
+def scale(
+    twin: SagemakerTwin, *, step: bool = True, tracking: bool = True, threshold: float = 1
+) -> None:
     """Let the endpoint go to sleep and wake, as AWS's documentation does it."""
     scaling = twin.client("application-autoscaling")
     scaling.register_scalable_target(**RESOURCE, MinCapacity=0, MaxCapacity=1)
@@ -82,7 +84,7 @@ def scale(twin: SagemakerTwin, *, step: bool = True, tracking: bool = True) -> N
             Statistic="Average",
             Period=60,
             EvaluationPeriods=2,
-            Threshold=1,
+            Threshold=threshold,
             ComparisonOperator="GreaterThanOrEqualToThreshold",
             TreatMissingData="missing",
             Dimensions=[{"Name": "EndpointName", "Value": "here"}],
@@ -176,12 +178,13 @@ def test_one_that_does_not_wake_can_be_changed_and_is_tried_again(
     assert until(lambda: fetched(sagemaker_twin, asked["OutputLocation"]))
 
 
-def test_without_the_alarm_and_its_policy_a_request_waits_for_ever(
-    sagemaker_twin: SagemakerTwin,
+@pytest.mark.parametrize("changes", [{"step": False}, {"threshold": 2}])
+def test_without_an_alarm_that_goes_off_and_its_policy_a_request_waits_for_ever(
+    sagemaker_twin: SagemakerTwin, changes: dict[str, Any]
 ) -> None:
     make(sagemaker_twin, asynchronous=paths(sagemaker_twin))
     endpoint = sagemaker_twin.endpoints["here"].wait()
-    scale(sagemaker_twin, step=False)
+    scale(sagemaker_twin, **changes)
     sagemaker_twin.clock.advance(1000)
     endpoint.wait_for(lambda one: one.current == 0)
     send(sagemaker_twin)

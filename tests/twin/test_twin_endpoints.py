@@ -76,6 +76,7 @@ def test_a_container_sees_the_model_its_environment_and_nothing_else(
     root = seen["environment"]["SAGEMAKER_BASE_DIR"]
     assert seen["environment"]["WHERE"] == f"{root}/model"
     assert seen["environment"]["LENSA_DEADLINE"] == "55"
+    assert seen["environment"]["LENSA_INSTALL"] == "never"
     assert seen["environment"]["AWS_ENDPOINT_URL"] == sagemaker_twin.url
     assert "OUR_SECRET" not in seen["environment"]
     assert seen["files"] == ["additional-model-data-sources/base/base.txt", "model/said.txt"]
@@ -134,7 +135,17 @@ def test_what_a_handler_raises_or_says_is_a_model_error(sagemaker_twin: Sagemake
     with pytest.raises(ClientError) as caught:
         ask(sagemaker_twin, status=503)
     assert caught.value.response["OriginalStatusCode"] == 503
-    assert json.loads(caught.value.response["OriginalMessage"])["said"] == "hello"
+    assert caught.value.response["OriginalMessage"].startswith('{"said": "hello"')
+
+
+def test_of_long_words_two_kilobytes_are_passed_on(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    with pytest.raises(ClientError) as caught:
+        ask(sagemaker_twin, **{"raise": "x" * 3000})
+    said = caught.value.response["OriginalMessage"]
+    assert len(said) == 2048 and said.endswith("xxx")
+    assert caught.value.response["Error"]["Message"].count("x") < 2048
 
 
 def test_the_log_is_in_cloudwatch(sagemaker_twin: SagemakerTwin) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from twinendpoints import config, make, model, prefix, upload_model
+from twinendpoints import config, make, model, prefix, role, upload_model
 
 from lensa.testing import SagemakerTwin
 
@@ -22,6 +22,7 @@ from lensa.testing import SagemakerTwin
         ({"ModelDataUrl": "s3://lensa-twin/m.tar.gz"}, "mutually exclusive"),
         ({"Mode": "MultiModel"}, "lensa.testing has no multi-model containers"),
         ({"Image": ""}, "Member must satisfy regular expression pattern"),
+        ({"Image": "lensa-serving:1"}, "Using non-ECR image"),
         ({"Environment": {f"V{n}": "x" for n in range(101)}}, "length less than or equal to 100"),
     ],
 )
@@ -34,6 +35,19 @@ def test_a_model_that_could_not_run_is_refused(
             **model(sagemaker_twin, "here", uri, **changes)
         )
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_a_role_that_may_not_read_the_model_is_refused(sagemaker_twin: SagemakerTwin) -> None:
+    sagemaker = sagemaker_twin.client("sagemaker")
+    uri = upload_model(sagemaker_twin, "models/here", "hello")
+    asked = model(sagemaker_twin, "here", uri)
+    for name, actions in (("blind", "s3:ListBucket"), ("seeing", "s3:GetObject")):
+        arn = role(sagemaker_twin, name, "sagemaker.amazonaws.com", actions)
+        if name == "blind":
+            with pytest.raises(ClientError, match="Could not access model data"):
+                sagemaker.create_model(**{**asked, "ExecutionRoleArn": arn})
+        else:
+            sagemaker.create_model(**{**asked, "ExecutionRoleArn": arn})
 
 
 def test_names_are_taken_once_and_have_to_be_there(sagemaker_twin: SagemakerTwin) -> None:

@@ -53,6 +53,7 @@ def test_a_job_sees_what_was_uploaded_and_nothing_of_the_tests_environment(
     seen = facts(sagemaker_twin)
     root = seen["environment"]["SAGEMAKER_BASE_DIR"]
     assert "OUR_SECRET" not in seen["environment"]
+    assert seen["environment"]["LENSA_INSTALL"] == "never"
     assert seen["environment"]["AWS_ENDPOINT_URL"] == sagemaker_twin.url
     assert seen["environment"]["CACHE"] == f"{root}/input/data/code"
     assert seen["environment"]["OTHER"] == "/opt/mlflow"

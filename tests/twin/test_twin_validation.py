@@ -222,7 +222,9 @@ def test_endpoint_configurations_take_the_instances_of_today(
 ) -> None:
     sagemaker = sagemaker_twin.client("sagemaker")
     sagemaker.create_model(
-        ModelName="m", ExecutionRoleArn=sagemaker_twin.role, PrimaryContainer={"Image": "ours:1"}
+        ModelName="m",
+        ExecutionRoleArn=sagemaker_twin.role,
+        PrimaryContainer={"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ours:1"},
     )
 
     def create(instance: str) -> None:

@@ -18,6 +18,8 @@ _ANSWER_SECONDS = 1800.0  # a full-size model on a CPU takes minutes an image
 class HttpServer(ABC):
     """See `lensa.backends.base.Server`. `token`, if it asks for one, is sent along."""
 
+    found = False
+
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url, self.token = url, token
 

@@ -15,6 +15,7 @@ from typing import Any
 from lensa.backends.base import (
     LOOPBACK,
     JobInfo,
+    Queue,
     Running,
     Server,
     Subject,
@@ -302,10 +303,13 @@ class LocalBackend:
             "found again are AWS's: use backend='sagemaker'."
         )
 
+    def queue(self, endpoint: str) -> Queue:
+        raise ConfigError(f"an endpoint of this machine keeps no requests. {_ELSEWHERE}")
+
     def running(self) -> list[Running]:
         raise ConfigError(f"what costs by the hour runs in AWS. {_ELSEWHERE}")
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
         raise ConfigError(f"an endpoint of this machine ends with its client. {_ELSEWHERE}")
 
     def expired(self) -> list[str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lensa.backends.base import Running, Server, TakenDown
+from lensa.backends.base import Queue, Running, Server, TakenDown
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.avatars import read_manifest
 from lensa.backends.sagemaker.catalogue import Catalogue
@@ -87,11 +87,14 @@ class Endpoints(ABC):
         server = self.host.find(name)
         return server.avatar, server
 
+    def queue(self, endpoint: str) -> Queue:
+        return self.host.queue(endpoint)
+
     def running(self) -> list[Running]:
         return self.host.running()
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
-        return self.host.take_down(names)
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
+        return self.host.take_down(names, listed=listed)
 
     def expired(self) -> list[str]:
         return self.host.expired()

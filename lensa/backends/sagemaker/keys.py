@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lensa.contract import MANIFEST, BaseModelRef
+from lensa.contract.names import digest
 
 AVATARS = "avatars"
 
@@ -41,6 +42,11 @@ def photos(subject_id: str) -> str:
 
 def subject(subject_id: str) -> str:
     return f"subjects/{subject_id}/subject.json"
+
+
+def subject_name(name: str) -> str:
+    """Which id a name has: written once, by the first machine that uses it."""
+    return f"subjects/names/{digest(name)}.json"
 
 
 def config(job: str) -> str:

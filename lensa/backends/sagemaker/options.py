@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
+from lensa.backends.sagemaker.tags import check_tags
 from lensa.contract._model import Contract
 
 SecretArn = Annotated[
@@ -69,9 +70,7 @@ class SagemakerOptions(Contract):
                 f"{secrets[0]} is set and network_isolation is on: an isolated container reaches "
                 "nothing, not even its secrets. Leave one of them out (W&B then logs offline)."
             )
-        reserved = [key for key in self.tags if key.lower().startswith(("aws:", "lensa:"))]
-        if reserved:
-            raise ValueError(f"the tag {reserved[0]!r} begins with a reserved prefix: rename it.")
+        check_tags(self.tags)
 
 
 class _Isolable(Protocol):

@@ -10,19 +10,45 @@ from lensa.backends import subjects
 from lensa.backends.base import Subject
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.transfer import Blob, Store
+from lensa.contract.names import SUBJECT_ID, new_subject_id
+from lensa.errors import ArtifactError
 
 _THREADS = 8
 
 
 def subject_of(home: Path, store: Store, name: str) -> Subject:
-    """Return the subject of a name: known here, known in the bucket, or new."""
+    """Return the subject of a name: known here, known in the bucket, or new.
+
+    Machines that begin with a new name at the same moment get one id. Raises ArtifactError if what
+    the bucket holds of the name is no id.
+    """
     if (known := subjects.named(home, name)) is not None:
         return known
     for subject in in_bucket(store):
         if subject.name == name:
             subjects.remember(home, subject)
             return subject
-    return subjects.subject_of(home, name)
+    subject = Subject(name=name, id=_claimed(store, name, new_subject_id()))
+    subjects.remember(home, subject)
+    return subject
+
+
+def _claimed(store: Store, name: str, own: str) -> str:
+    """Return the id of a new name: `own`, or that of whoever was quicker and is still uploading."""
+    key = keys.subject_name(name)
+    while not store.write(key, json.dumps({"id": own}).encode(), if_absent=True):
+        if (content := store.read(key)) is None:
+            continue  # it was deleted just then
+        try:
+            found = json.loads(content)["id"]
+            if SUBJECT_ID.fullmatch(found):
+                return str(found)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise ArtifactError(
+            f"{store.bucket.uri(key)} holds no subject's id: delete it, and start again."
+        )
+    return own
 
 
 def find(home: Path, store: Store, subject_id: str) -> Subject:

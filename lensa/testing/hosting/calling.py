@@ -10,6 +10,8 @@ from lensa.testing.hosting.endpoint import TwinEndpoint
 from lensa.testing.hosting.serving import NoAnswer, Reply
 from lensa.testing.sites import Site
 
+_PASSED_ON = 2048  # characters of what a container says that SageMaker passes on
+
 _BUSY = Reply(
     503,
     b'{"code": 503, "type": "ServiceUnavailableException", '
@@ -43,7 +45,7 @@ def ask(
 
 def model_error(endpoint: TwinEndpoint, reply: Reply) -> AwsError:
     """Word an answer that is not a success as SageMaker does."""
-    said = reply.body.decode(errors="replace")
+    said = _said(reply)
     side = "client" if 400 <= reply.status < 500 else "server"
     return _error(
         endpoint,
@@ -72,7 +74,11 @@ def _error(endpoint: TwinEndpoint, reply: Reply, text: str) -> AwsError:
         424,
         {
             "OriginalStatusCode": reply.status,
-            "OriginalMessage": reply.body.decode(errors="replace"),
+            "OriginalMessage": _said(reply),
             "LogStreamArn": f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{endpoint.group}",
         },
     )
+
+
+def _said(reply: Reply) -> str:
+    return reply.body.decode(errors="replace")[:_PASSED_ON]

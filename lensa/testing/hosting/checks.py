@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from lensa.testing.channels import split_uri
 from lensa.testing.constraints import LOCAL_DISKS, cannot, invalid
-from lensa.testing.roles import check_role
+from lensa.testing.roles import check_role, denied
+
+_ECR = re.compile(
+    r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/"
+    r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?",
+    re.ASCII,
+)
 
 
 def check_model(asked: dict[str, Any], s3: Any) -> dict[str, Any]:
@@ -29,6 +36,11 @@ def check_model(asked: dict[str, Any], s3: Any) -> dict[str, Any]:
     request["PrimaryContainer"] = container = {"Mode": "SingleModel", **container}
     if not container.get("Image"):
         raise invalid("PrimaryContainer: either Image or ModelPackageName must be specified.")
+    private = container.get("ImageConfig", {}).get("RepositoryAccessMode") == "Vpc"
+    if not private and not _ECR.fullmatch(image := container["Image"]):
+        raise invalid(
+            f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.'
+        )
     if container["Mode"] != "SingleModel":
         raise cannot("has no multi-model containers")
     if container.get("ModelDataUrl") and container.get("ModelDataSource"):
@@ -55,10 +67,10 @@ def _check_source(source: dict[str, Any], s3: Any, role: str) -> None:
         raise invalid(f"S3Uri {uri} must end with a forward slash: S3DataType is S3Prefix.")
     bucket, prefix = split_uri(uri)
     try:
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)["KeyCount"]
+        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents", [])
     except s3.exceptions.ClientError:
-        found = 0
-    if not found:
+        found = []
+    if not found or denied(role, "s3:GetObject", f"arn:aws:s3:::{bucket}/{found[0]['Key']}"):
         raise invalid(
             f'Could not access model data at {uri}. Please ensure that the role "{role}" exists '
             'and that its trust relationship policy allows the action "sts:AssumeRole" for the '

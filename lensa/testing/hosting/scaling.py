@@ -7,6 +7,7 @@ what is kept, without waiting for CloudWatch: see `wanted`.
 
 from __future__ import annotations
 
+import operator
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,12 @@ from lensa.testing.operations import Call
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _BACKLOG = "HasBacklogWithoutCapacity"
+_COMPARED: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanOrEqualToThreshold": operator.le,
+    "LessThanThreshold": operator.lt,
+}
 _IDLE = 15 * 60  # seconds: target tracking scales in after 15 low minutes
 
 
@@ -162,7 +169,7 @@ def _policies(region: str, resource: str) -> dict[str, Any]:
 
 
 def _alarms(endpoint: str, region: str) -> list[Any]:
-    """Return the alarms that say that requests wait and nobody is there."""
+    """Return the alarms that go off when requests wait and nobody is there: the metric is 1."""
     from moto.cloudwatch.models import cloudwatch_backends
 
     return [
@@ -170,7 +177,13 @@ def _alarms(endpoint: str, region: str) -> list[Any]:
         for alarm in list(cloudwatch_backends[ACCOUNT][region].alarms.values())
         if (alarm.namespace, alarm.metric_name) == ("AWS/SageMaker", _BACKLOG)
         and any((one.name, one.value) == ("EndpointName", endpoint) for one in alarm.dimensions)
+        and _goes_off(alarm)
     ]
+
+
+def _goes_off(alarm: Any) -> bool:
+    compared = _COMPARED.get(alarm.comparison_operator)
+    return bool(alarm.actions_enabled) and compared is not None and compared(1, alarm.threshold)
 
 
 def _alarm(policy: Any, region: str, side: str) -> Any:

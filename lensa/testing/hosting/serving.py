@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from lensa.testing.channels import DownloadError, download_channel
-from lensa.testing.container import SYSTEM_PATH, Container, inside, namespaces
+from lensa.testing.container import (
+    NO_INSTALLING,
+    SYSTEM_PATH,
+    Container,
+    inside,
+    namespaces,
+)
 from lensa.testing.sites import Site
 
 _STAND_IN = Path(__file__).parent.parent / "hugging_face_image.py"
@@ -174,6 +180,7 @@ class ServingContainer:
             "SAGEMAKER_BASE_DIR": str(root),
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            **NO_INSTALLING,
             **({} if isolated else self._site.credentials(self._region)),
             **{name: inside(value, root) for name, value in asked.items()},
         }

@@ -27,6 +27,8 @@ log = logging.getLogger("lensa")
 class SagemakerServer:
     """A running endpoint of the account: see `lensa.backends.base.Server`."""
 
+    found = False
+
     def __init__(
         self,
         account: Account,

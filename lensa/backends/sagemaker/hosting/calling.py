@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from lensa.backends.sagemaker.hosting.log_place import log_place
 from lensa.backends.sagemaker.patience import THROTTLED, broken_off
 from lensa.backends.sagemaker.refusals import cleaned, error_code, explained
 from lensa.backends.waiting import OnWait, Wait, until_answered
+from lensa.contract.asked import PATIENCE, TOO_OLD, asked_at
 from lensa.errors import EndpointBusy, EndpointError, LensaError
 
 # AWS says: later.
@@ -54,6 +56,7 @@ class Caller:
         self.account, self.endpoint = account, endpoint
         self.wait_seconds, self.poll_seconds = wait_seconds, poll_seconds
         self._ends, self._on_wait = ends, on_wait
+        self._clocks_agree = True  # as far as anybody knows
 
     @property
     def client(self) -> Any:
@@ -79,17 +82,27 @@ class Caller:
 
         def ask() -> tuple[dict[str, Any], bytes]:
             with explained(f"asking the endpoint {self.endpoint}"):
+                begun = time.monotonic()
                 try:
-                    answer = call(EndpointName=self.endpoint, **parameters)
+                    said = self._said(operation)
+                    answer = call(EndpointName=self.endpoint, **said, **parameters)
                     body = answer.pop("Body", None)
                     return answer, b"" if body is None else body.read()
                 except Exception as error:
+                    if TOO_OLD in str(error) and time.monotonic() - begun < PATIENCE / 2:
+                        self._clocks_agree = False  # it has not waited for so long
                     raise self._judged(error, broken) from None
 
         try:
             return until_answered(ask, self.wait())
         except EndpointBusy as busy:
             raise self._out_of_patience(busy) from None
+
+    def _said(self, operation: str) -> dict[str, str]:
+        """Return what a request says of itself: since when somebody waits for its answer."""
+        if operation != "invoke_endpoint" or not self._clocks_agree:
+            return {}
+        return {"CustomAttributes": asked_at(time.time())}
 
     def describe(self) -> dict[str, Any]:
         """Return what DescribeEndpoint says; EndpointError if there is no such endpoint."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from lensa.backends.base import Running, TakenDown
+from lensa.backends.base import Queue, Running, TakenDown
 from lensa.backends.sagemaker import prices
 from lensa.backends.sagemaker.hosting import parts, running
 from lensa.backends.sagemaker.hosting.calling import SERVING
 from lensa.backends.sagemaker.hosting.deploying import Deployment
 from lensa.backends.sagemaker.hosting.leftovers import has_left, orphans
-from lensa.backends.sagemaker.hosting.options import DeployOptions
+from lensa.backends.sagemaker.hosting.options import ENDPOINT, DeployOptions
 from lensa.backends.sagemaker.hosting.order import Order, Site, compose
-from lensa.backends.sagemaker.hosting.removing import remove
-from lensa.backends.sagemaker.hosting.server import DeployedServer
+from lensa.backends.sagemaker.hosting.removing import begin, remove
+from lensa.backends.sagemaker.hosting.server import DeployedServer, queue_of
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe
 from lensa.backends.sagemaker.preflight import before_deploy, require
 from lensa.contract import AvatarManifest
@@ -55,23 +55,39 @@ class Host:
             site, base = self._site, order.avatar.config.base
             require(before_deploy(site.account, site.store.bucket, site.settings, options, base))
 
-        Deployment(self._site, order, ask, check, on_event).run(wait=wait)
-        return self._server(order.endpoint)
+        created = Deployment(self._site, order, ask, check, on_event).run(wait=wait)
+        return self._server(order.endpoint, found=not created)
 
     def find(self, name: str) -> DeployedServer:
         """Return an endpoint of ours that is there; NotFoundError if there is none."""
         return self._server(name)
 
     def with_avatar(self, avatar: str) -> DeployedServer | None:
-        """Return an endpoint that serves and has an avatar, or None. Nothing is started."""
+        """Return an endpoint that serves and has an avatar, or None. Nothing is started.
+
+        One that answers at once is better than an asynchronous one, whose machine has to wake.
+        """
+        asynchronous = None
         for name in running.names(self._site.account):
             state = describe(self._site.account, name)
             if state is None or not state.ours or state.status not in SERVING:
                 continue
-            server = self._server(name)
-            if avatar in server.shelf.names():
+            contents = parts.contents(self._site.account, self._site.store.bucket, state.config)
+            if contents is None or (contents.asynchronous and asynchronous is not None):
+                continue
+            server = DeployedServer(self._site, state, contents, self._find)
+            if avatar not in server.shelf.names():
+                continue
+            if not contents.asynchronous:
                 return server
-        return None
+            asynchronous = server
+        return asynchronous
+
+    def queue(self, name: str) -> Queue:
+        """Return where the requests of an asynchronous endpoint lie, also when it has ended."""
+        if not ENDPOINT.fullmatch(name):
+            raise NotFoundError(self._unknown(name))
+        return queue_of(self._site, name, describe(self._site.account, name))
 
     def running(self) -> list[Running]:
         """Return everything of ours that runs, the newest first."""
@@ -82,20 +98,27 @@ class Host:
         there = [one.name for one in self.running() if running.expired(one)]
         return [*there, *orphans(self._site)]
 
-    def take_down(self, names: Sequence[str]) -> list[TakenDown]:
-        """Take endpoints down, and what is left of those that are gone."""
+    def take_down(self, names: Sequence[str], *, listed: bool = False) -> list[TakenDown]:
+        """Take endpoints down, and what is left of those that are gone. `listed`: a list had them,
+        and what has gone since is passed over; answers that nobody has fetched yet stay."""
+        there = []
         for name in names:
-            if describe(self._site.account, name) is None and not has_left(self._site, name):
+            if describe(self._site.account, name) is not None or has_left(self._site, name):
+                there.append(name)
+            elif not listed:
                 raise NotFoundError(self._unknown(name))
-        return [self._taken_down(name) for name in names]
+        for name in there:  # each is paid for until it is asked to go
+            begin(self._site.account, name)
+        return [self._taken_down(name, answers=not listed) for name in there]
 
-    def _taken_down(self, name: str) -> TakenDown:
+    def _taken_down(self, name: str, *, answers: bool) -> TakenDown:
         try:
             done = remove(
                 self._site.account,
                 self._site.store,
                 name,
                 poll_seconds=self._site.settings.poll_seconds,
+                answers=answers,
             )
         except LensaError as error:
             return TakenDown(name, (), (str(error),))
@@ -117,7 +140,9 @@ class Host:
             "account (any more). lensa ps lists what runs."
         )
 
-    def _server(self, name: str, *, on_wait: Callable[[str], None] | None = None) -> DeployedServer:
+    def _server(
+        self, name: str, *, on_wait: Callable[[str], None] | None = None, found: bool = True
+    ) -> DeployedServer:
         state = self._state(name)
         contents = parts.contents(self._site.account, self._site.store.bucket, state.config)
         if contents is None:
@@ -125,7 +150,7 @@ class Host:
                 f"the endpoint {name} has lost its configuration or its model: take it down "
                 f"(lensa down {name}) and deploy it again."
             )
-        return DeployedServer(self._site, state, contents, self._find, on_wait=on_wait)
+        return DeployedServer(self._site, state, contents, self._find, on_wait=on_wait, found=found)
 
     def _state(self, name: str) -> EndpointState:
         state = describe(self._site.account, name)

@@ -1,7 +1,8 @@
 """What endpoints that are gone have left: their end deletes them, and nothing else.
 
 Models, configurations and files cost nothing by the hour. They are swept by the next deployment of
-that name, and by `lensa down --expired`.
+that name, and by `lensa down --expired`. Answers that nobody has fetched yet are no part of that:
+they were paid for, and go by the bucket's own rule, or when the endpoint is taken down by its name.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ def orphans(site: Site) -> list[str]:
     """Return the endpoints that are gone and have left something, by name."""
     found = {part.endpoint for part in parts.configs(site.account) + parts.models(site.account)}
     found |= set(Schedules(site.account).names())
-    for parent in ("endpoints/", "async/"):
-        found |= {item.key.split("/")[1] for item in site.store.list(parent)}
+    found |= {item.key.split("/")[1] for item in site.store.list("endpoints/")}
     names = sorted(name for name in found if ENDPOINT.fullmatch(name))
     return [name for name in names if status(site.account, name) is None and is_orphan(site, name)]
 
@@ -48,7 +48,10 @@ def is_orphan(site: Site, endpoint: str) -> bool:
 def has_left(site: Site, endpoint: str) -> bool:
     """Whether anything is there that is called after an endpoint."""
     return bool(
-        Schedules(site.account).end(endpoint) or _parts(site, endpoint) or _files(site, endpoint)
+        Schedules(site.account).end(endpoint)
+        or _parts(site, endpoint)
+        or _files(site, endpoint)
+        or site.store.exists(f"{keys.asynchronous(endpoint)}/")
     )
 
 
@@ -57,9 +60,5 @@ def _parts(site: Site, endpoint: str) -> list[parts.Part]:
 
 
 def _files(site: Site, endpoint: str) -> list[datetime]:
-    """Return when each file of an endpoint in the bucket was written."""
-    return [
-        item.modified
-        for folder in (keys.endpoint(endpoint), keys.asynchronous(endpoint))
-        for item in site.store.list(f"{folder}/")
-    ]
+    """Return when each file that an endpoint is made of was written."""
+    return [item.modified for item in site.store.list(f"{keys.endpoint(endpoint)}/")]

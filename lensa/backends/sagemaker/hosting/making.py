@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,13 +16,19 @@ from lensa.backends.sagemaker.hosting.composing import manifest_blob
 from lensa.backends.sagemaker.hosting.last_words import last_words
 from lensa.backends.sagemaker.hosting.log_place import log_place
 from lensa.backends.sagemaker.hosting.order import Order, Site
-from lensa.backends.sagemaker.hosting.request import KEEP_TAG, VARIANT, tags
+from lensa.backends.sagemaker.hosting.request import (
+    DEPLOYMENT_TAG,
+    EXTEND_TAG,
+    KEEP_TAG,
+    tags,
+)
 from lensa.backends.sagemaker.hosting.schedule import Schedules
 from lensa.backends.sagemaker.hosting.state import EndpointState, accepted, describe, status
-from lensa.backends.sagemaker.refusals import explained
+from lensa.backends.sagemaker.refusal_table import QUOTA
+from lensa.backends.sagemaker.refusals import error_code, explained
 from lensa.contract import GenerationRequest
 from lensa.contract.events import Event, NoticeEvent, PhaseEvent, ProgressEvent
-from lensa.errors import EndpointError, LensaError, ServiceError
+from lensa.errors import AccountError, EndpointBusy, EndpointError, LensaError, ServiceError
 
 OnEvent = Callable[[Event], None]
 Ask = Callable[[Callable[[str], None]], Server]  # a server that tells of its waits in words
@@ -30,7 +37,14 @@ Ask = Callable[[Callable[[str], None]], Server]  # a server that tells of its wa
 PROBE = GenerationRequest.model_validate(
     {"prompt": "", "steps": 1, "width": 64, "height": 64, "seed": 0, "safety": False}
 )
-TAKEN_DOWN = "Everything was taken down again."
+
+
+class Failure(Exception):
+    """An endpoint that does not come up, or does not draw: why, and how its log ended then."""
+
+    def __init__(self, reason: str, log: list[str]) -> None:
+        super().__init__(reason)
+        self.reason, self.log = reason, log
 
 
 class Making:
@@ -41,6 +55,8 @@ class Making:
         self._client: Any = site.account.client("sagemaker")
         self._schedules = Schedules(site.account)
         self._began = time.monotonic()
+        self._ends: set[datetime] = set()  # that were set here
+        self._token = secrets.token_hex(8)  # the endpoint's that this call creates
 
     @property
     def _name(self) -> str:
@@ -63,26 +79,40 @@ class Making:
         manifests = [manifest_blob(avatar, served.folder(avatar)) for avatar in served.avatars]
         store.put([*served.blobs, *manifests], on_progress=self._progress)
 
-    def set_end(self, found: EndpointState | None) -> None:
-        """Set the end, unless there is a later one: only `lensa down` ends an endpoint sooner."""
+    def set_end(self, found: EndpointState | None) -> bool:
+        """Set the end, unless there is a later one: only `lensa down` ends an endpoint sooner.
+
+        Returns whether it is another one now.
+        """
         kept = self._order.options.lifetime
         if kept is None:
             self._schedules.remove(self._name)
-            return
+            return True
         if found is not None and found.forever:
             self.say("it is kept for ever, as it was asked for before.")
-            return
+            return False
         end = datetime.now(UTC) + kept
         before = self._schedules.end(self._name) if found is not None else None
-        if before is None or before < end:
-            self._schedules.put(self._name, end, self._site.scheduler_role)
+        if before is not None and before >= end:
+            return False
+        self._ends.add(end.replace(microsecond=0))
+        self._schedules.put(self._name, end, self._site.scheduler_role)
+        return True
 
     def set_end_anew(self) -> None:
         """Count from here: the upload may have taken its time, and an end that comes before the
         endpoint would be none."""
         kept = self._order.options.lifetime
         if kept is not None:
-            self._schedules.move(self._name, datetime.now(UTC) + kept)
+            end = datetime.now(UTC) + kept
+            self._ends.add(end.replace(microsecond=0))
+            self._schedules.move(self._name, end)
+
+    def end_is_ours(self) -> bool:
+        """Whether the end is still the one that was set here, or there is none: another client
+        that makes the same endpoint has set its own."""
+        end = self._schedules.end(self._name)
+        return end is None or end in self._ends
 
     def make_parts(self) -> None:
         """Make the model and the configuration. They are called after their content: those that are
@@ -95,16 +125,25 @@ class Making:
                 _unless_there(create, request)
 
     def make_endpoint(self) -> bool:
-        """Return whether it was made here; another client may have been quicker."""
+        """Return whether it was made here; another client may have been quicker.
+
+        That it is there already AWS also says to a request that was sent twice, because the first
+        answer was lost: its tag tells.
+        """
         with explained(f"creating the endpoint {self._name}"):
-            return _unless_there(
+            made = _unless_there(
                 self._client.create_endpoint,
                 {
                     "EndpointName": self._name,
                     "EndpointConfigName": self._order.config["EndpointConfigName"],
-                    "Tags": self._tags,
+                    "Tags": [*self._tags, {"Key": DEPLOYMENT_TAG, "Value": self._token}],
                 },
             )
+        return made or self.made_here(describe(self._site.account, self._name))
+
+    def made_here(self, found: EndpointState | None) -> bool:
+        """Whether an endpoint is the one that this call has created."""
+        return found is not None and found.deployment == self._token
 
     def change_to(self, config: str) -> None:
         """Let it serve another configuration, as soon as it can be changed."""
@@ -114,9 +153,17 @@ class Making:
             self._client.update_endpoint(EndpointName=self._name, EndpointConfigName=config)
 
         while True:
-            with explained(f"updating the endpoint {self._name}"):
-                if accepted(update):
-                    return
+            try:
+                with explained(f"updating the endpoint {self._name}"):
+                    if accepted(update):
+                        return
+            except AccountError as error:
+                if error_code(error.__cause__) not in QUOTA:
+                    raise
+                raise AccountError(
+                    f"{error}\nWhile it is updated, the old machine and the new one run side by "
+                    f"side: have a quota of two, or take it down first (lensa down {self._name})."
+                ) from error.__cause__
             pause.wait()
             self.arrived()
 
@@ -138,40 +185,61 @@ class Making:
             self.phase(state.status.lower())
             pause.wait()
 
-    def prove(self, after: str = TAKEN_DOWN) -> None:
+    def prove(self) -> None:
         """Let it draw a small image. InService says that a port is open; in AWS's image it is so
-        while the model loads, and after that has failed."""
+        while the model loads, and after that has failed.
+
+        Raises Failure if it does not draw. That nobody knows is another matter: EndpointBusy if it
+        has no time, AccountError and ServiceError if it could not be asked.
+        """
         self.phase("loading")
         server = self._ask(lambda words: self.phase("loading", words))
         one = self._order.avatar.avatar
         try:
             server.invoke(PROBE.model_copy(update={"avatar": one}))
+        except (EndpointBusy, AccountError, ServiceError):
+            raise
         except LensaError as error:
-            raise self.failed(f"it does not draw: {error}", after) from error
+            raise self.failure(f"it does not draw: {error}") from error
 
-    def scale(self) -> None:
+    def scale(self, most: int | None = None) -> None:
+        """Let an asynchronous endpoint scale, to as many machines as asked for, or to `most`."""
         options = self._order.options
         if options.asynchronous:
-            scaling.scale_to_zero(self._site.account, self._name, VARIANT, options.max_instances)
+            scaling.scale_to_zero(
+                self._site.account, self._name, scaling.VARIANT, most or options.max_instances
+            )
 
-    def tag(self, found: EndpointState) -> None:
+    def tag(self, found: EndpointState, *, moved: bool) -> None:
+        """Let the tags say what is so now. `moved`: whether the end is another one; if not, how
+        long it is kept stays what it was."""
         told = {tag["Key"]: tag["Value"] for tag in self._tags}
-        if found.forever:
+        if not moved and found.keep:
             told[KEEP_TAG] = found.keep
-        if all(found.tags.get(key) == value for key, value in told.items()):
+        stale = [EXTEND_TAG] if found.extend and EXTEND_TAG not in told else []
+        new = {key: value for key, value in told.items() if found.tags.get(key) != value}
+        if not (new or stale):
             return
         with explained(f"tagging the endpoint {self._name}"):
             arn = self._client.describe_endpoint(EndpointName=self._name)["EndpointArn"]
-            self._client.add_tags(
-                ResourceArn=arn,
-                Tags=[{"Key": key, "Value": value} for key, value in told.items()],
-            )
+            if new:
+                self._client.add_tags(
+                    ResourceArn=arn,
+                    Tags=[{"Key": key, "Value": value} for key, value in new.items()],
+                )
+            if stale:
+                self._client.delete_tags(ResourceArn=arn, TagKeys=stale)
 
-    def failed(self, reason: str, after: str = TAKEN_DOWN) -> EndpointError:
-        lines = last_words(self._site.account, self._name)
+    def failure(self, reason: str) -> Failure:
+        """Return what went wrong, with the log as it is now: another container may write next."""
+        return Failure(reason, last_words(self._site.account, self._name))
+
+    def told(self, failure: Failure, after: str) -> EndpointError:
+        """Return the error for who called. `after`: what has become of the endpoint."""
+        lines, reason = failure.log, failure.reason.rstrip(".") or "no reason given"
         said = "".join(f"\n  {line}" for line in lines)
         return EndpointError(
-            f"the endpoint {self._name} failed: {reason.rstrip('.') or 'no reason given'}. {after}"
+            f"the endpoint {self._name} failed: {reason}. {after}"
             + (f"\nThe last lines of its log:{said}" if said else "")
             + f"\n{log_place(self._site.account, self._name)}"
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from lensa.backends.sagemaker.options import SecretArn
+from lensa.backends.sagemaker.tags import check_tags
 from lensa.contract._model import Contract
 from lensa.contract.names import digest
 
@@ -33,6 +34,7 @@ class DeployOptions(Contract):
     instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")] = "ml.g5.xlarge"
     serving: Literal["aws", "own"] = "aws"  # AWS's Hugging Face image, or one of your own registry
     image: Annotated[str, Field(pattern=r"^\S{1,255}$")] | None = None  # of serving="own"
+    ami: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]{1,63}$")] | None = None  # InferenceAmiVersion
 
     # its end
     keep: str = "2h"  # 90m, 2h, 3d or forever: then it is deleted, whoever is there
@@ -84,9 +86,7 @@ class DeployOptions(Contract):
                 "hub_secret is set and network_isolation is on: an isolated container reaches "
                 "nothing, not even its secrets. Leave one of them out."
             )
-        reserved = [key for key in self.tags if key.lower().startswith(("aws:", "lensa:"))]
-        if reserved:
-            raise ValueError(f"the tag {reserved[0]!r} begins with a reserved prefix: rename it.")
+        check_tags(self.tags)
 
     def identity(self) -> dict[str, Any]:
         """What makes it another endpoint, and not only the same one for longer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -49,8 +50,10 @@ def remove(
     *,
     poll_seconds: float = 5.0,
     on_state: OnState | None = None,
+    answers: bool = True,
 ) -> Removal:
-    """Delete an endpoint of ours and all that is called after it.
+    """Delete an endpoint of ours and all that is called after it; with `answers`, those in the
+    bucket that nobody has fetched, too.
 
     What cannot be removed stands in the answer, and the rest is removed all the same. `on_state` is
     called while the endpoint is waited for. Raises AccountError for an endpoint that is not ours.
@@ -69,14 +72,40 @@ def remove(
         _step(done, lambda: _delete_endpoint(account, endpoint, poll_seconds, on_state))
         if done.failed:  # the rest is what it runs on, and its end
             return done
+    sweep(account, store, endpoint, done, asynchronous=asynchronous, answers=answers)
+    return done
+
+
+def begin(account: Account, endpoint: str) -> None:
+    """Ask for the end of an endpoint of ours, if it can be deleted now, and do not wait for it.
+
+    What goes wrong `remove` tells, which comes after.
+    """
+    with suppress(LensaError):
+        found = describe(account, endpoint)
+        if found is not None and found.ours and found.settled:
+            _ask_to_go(account, endpoint)
+
+
+def sweep(
+    account: Account,
+    store: Store,
+    endpoint: str,
+    done: Removal,
+    *,
+    asynchronous: bool = True,
+    answers: bool = True,
+) -> None:
+    """Delete all that is called after an endpoint but itself; with `answers`, those that nobody has
+    fetched, too."""
     if asynchronous:
         _step(done, lambda: _scaling(account, endpoint))
     remove_parts(account, store, endpoint, done)
-    for prefix in (keys.endpoint(endpoint), keys.asynchronous(endpoint)):
-        _step(done, partial(_delete_files, store, prefix))
+    _step(done, partial(_delete_files, store, keys.endpoint(endpoint)))
+    if answers:
+        _step(done, partial(_delete_answers, store, endpoint))
     if not done.failed:
         _step(done, lambda: _schedule(account, endpoint))
-    return done
 
 
 def remove_parts(
@@ -108,17 +137,10 @@ def _delete_endpoint(
     account: Account, endpoint: str, poll_seconds: float, on_state: OnState | None
 ) -> str:
     """Delete it as soon as that is possible, and return when it is gone."""
-    client: Any = account.client("sagemaker")
-
-    def delete() -> None:
-        client.delete_endpoint(EndpointName=endpoint)
-
     pause, until = Pause(poll_seconds), time.monotonic() + _PATIENCE_SECONDS
     while (state := status(account, endpoint)) is not None:
-        if state.settled:
-            with explained(f"deleting the endpoint {endpoint}"):
-                if found_or_none(lambda: accepted(delete)) is not False:
-                    continue
+        if state.settled and _ask_to_go(account, endpoint):
+            continue
         if on_state is not None:
             on_state(state)
         if time.monotonic() > until:
@@ -128,6 +150,17 @@ def _delete_endpoint(
             )
         pause.wait()
     return f"endpoint {endpoint}"
+
+
+def _ask_to_go(account: Account, endpoint: str) -> bool:
+    """Return False if it is on its way to another state by now: not yet."""
+    client: Any = account.client("sagemaker")
+
+    def delete() -> None:
+        client.delete_endpoint(EndpointName=endpoint)
+
+    with explained(f"deleting the endpoint {endpoint}"):
+        return found_or_none(lambda: accepted(delete)) is not False
 
 
 def _delete_part(account: Account, part: parts.Part) -> None:
@@ -151,6 +184,15 @@ def _delete_folders(store: Store, endpoint: str, spared: str) -> str:
 
 def _delete_files(store: Store, prefix: str) -> str:
     return store.bucket.uri(prefix) if store.delete(prefix) else ""
+
+
+def _delete_answers(store: Store, endpoint: str) -> str:
+    """Delete the requests and answers of an endpoint, and say how many nobody has fetched."""
+    count = sum(1 for _ in store.list(f"{keys.answers(endpoint)}/"))
+    what = _delete_files(store, keys.asynchronous(endpoint))
+    if not count:
+        return what
+    return f"{what} ({count} answer{'' if count == 1 else 's'} that nobody has fetched)"
 
 
 def _scaling(account: Account, endpoint: str) -> str:

@@ -15,23 +15,27 @@ from typing import Any
 from lensa import __version__
 from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.hosting.options import DeployOptions
-from lensa.backends.sagemaker.instances import takes_volume_key
+from lensa.backends.sagemaker.hosting.scaling import VARIANT
+from lensa.backends.sagemaker.instances import has_gpu, takes_volume_key
 from lensa.contract.environment import AVATARS, DEADLINE, MAX_ANSWER_BYTES, SECRETS
 from lensa.contract.names import digest
-
-VARIANT = "AllTraffic"
 
 VERSION_TAG = "lensa:version"
 ENDPOINT_TAG = "lensa:endpoint"
 KEEP_TAG = "lensa:keep"
 EXTEND_TAG = "lensa:extend"
 AVATAR_TAG = "lensa:avatar"  # the one that a request gets which names none
+DEPLOYMENT_TAG = "lensa:deployment"  # the call of `deploy` that created the endpoint
 
 _OWN_NAME = re.compile(r"(lensa-.+)-[0-9a-f]{8}")
 
+OWN_AMI = "al2-ami-sagemaker-inference-gpu-3-1"  # driver 550, CUDA 12.4
+
 # SageMaker gives up on an answer after 60 seconds, and on an asynchronous one after an hour.
 _DEADLINES = {False: "55", True: "3000"}
-_QUEUE = "16"  # requests; 100 may wait otherwise, those that SageMaker gave up on among them
+# Requests; 100 may wait otherwise. They are drawn one at a time, ten seconds each on a small GPU:
+# whoever waits behind more than six would have been given up on by SageMaker before it is drawn.
+_QUEUE = "6"
 _ANY_LENGTH = "2000000000"  # bytes; multi-model-server's own limit is 6.5 MB, and costs its worker
 
 # A base model of several gigabytes, from the bucket or from the hub, and an image of 10 GB.
@@ -90,6 +94,8 @@ def config_request(inputs: Inputs, options: DeployOptions, model: str) -> dict[s
         "ModelDataDownloadTimeoutInSeconds": _DOWNLOAD_SECONDS,
         "ContainerStartupHealthCheckTimeoutInSeconds": _HEALTH_SECONDS,
     }
+    if (ami := machine_image(options)) is not None:
+        variant["InferenceAmiVersion"] = ami
     request: dict[str, Any] = {"ProductionVariants": [variant]}
     if inputs.kms_key and takes_volume_key(options.instance_type):
         request["KmsKeyId"] = inputs.kms_key
@@ -108,10 +114,23 @@ def config_request(inputs: Inputs, options: DeployOptions, model: str) -> dict[s
     return {"EndpointConfigName": name, **request, **_tagged(inputs, options)}
 
 
+def machine_image(options: DeployOptions) -> str | None:
+    """Return the version of what the machine itself runs, below the container; None: SageMaker's.
+
+    By default that has a driver of CUDA 11.4, with which our own image would draw on the CPU. AWS
+    knows what its images need.
+    """
+    if options.ami is not None:
+        return options.ami
+    own = options.serving == "own" and has_gpu(options.instance_type)
+    return OWN_AMI if own else None
+
+
 def environment(inputs: Inputs, options: DeployOptions) -> dict[str, str]:
     """Return what the container is told."""
     told = {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # the model folder stays as it is
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",  # each one holds a model of its own
         "MMS_JOB_QUEUE_SIZE": _QUEUE,

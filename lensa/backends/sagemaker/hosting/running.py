@@ -9,8 +9,7 @@ from typing import Any
 
 from lensa.backends.base import Running
 from lensa.backends.sagemaker.account import Account
-from lensa.backends.sagemaker.hosting import parts
-from lensa.backends.sagemaker.hosting.options import lifetime
+from lensa.backends.sagemaker.hosting import parts, scaling
 from lensa.backends.sagemaker.hosting.order import Site
 from lensa.backends.sagemaker.hosting.schedule import Schedules
 from lensa.backends.sagemaker.hosting.state import EndpointState, describe, found_or_none
@@ -23,6 +22,7 @@ from lensa.costs import price
 Hourly = Callable[[str, Component], float | None]  # instance type and its use -> dollars
 
 _THREADS = 4
+_FREE = {"Creating", "Failed"}  # a machine is paid for from its service on
 _LATE = timedelta(minutes=15)  # the scheduler's own minute, and its attempts
 
 
@@ -68,7 +68,10 @@ def _endpoint(site: Site, state: EndpointState, hourly: Hourly) -> Running:
     asynchronous = contents is not None and contents.asynchronous
     instance = contents.instance_type if contents is not None else ""
     an_hour = hourly(instance, "Hosting") if instance else None
-    age = (datetime.now(UTC) - state.created).total_seconds()
+    age = max((datetime.now(UTC) - state.created).total_seconds(), 0.0)
+    if state.status in _FREE:
+        age = 0.0
+    machines = (scaling.most(site.account, state.name) or 1) if asynchronous and age else 1
     return Running(
         name=state.name,
         kind="asynchronous endpoint" if asynchronous else "endpoint",
@@ -77,21 +80,12 @@ def _endpoint(site: Site, state: EndpointState, hourly: Hourly) -> Running:
         instances=state.instances,
         created=state.created,
         end=end,
-        due=end or _due(state),
+        due=end or state.due,
         forever=state.forever,
         hourly=an_hour,
-        # How many machines an asynchronous one had, and for how long, is not said.
-        dollars=None if asynchronous else price(max(age, 0.0), an_hour),
+        dollars=price(age * machines, an_hour),
+        at_most=asynchronous,  # how many machines it had, and for how long, AWS does not say
     )
-
-
-def _due(state: EndpointState) -> datetime | None:
-    """Return when an endpoint without a schedule was to end, as its tags have it."""
-    try:
-        kept = lifetime(state.keep)
-    except ValueError:
-        return None
-    return None if kept is None else state.created + kept
 
 
 def _jobs(account: Account) -> Iterator[dict[str, Any]]:

@@ -109,6 +109,18 @@ def scale_to_zero(
         policy = answer.get("PolicyARN", policy)
 
 
+def most(account: Account, endpoint: str, variant: str = VARIANT) -> int | None:
+    """Return how many machines an endpoint may have; None if it does not scale."""
+    resource = _resource(endpoint, variant)
+    with explained(f"looking up the scaling of {endpoint}"):
+        found = account.client(_SERVICE).describe_scalable_targets(
+            ServiceNamespace=resource["ServiceNamespace"],
+            ResourceIds=[resource["ResourceId"]],
+            ScalableDimension=_DIMENSION,
+        )["ScalableTargets"]
+    return next((int(one["MaxCapacity"]) for one in found), None)
+
+
 def remove(account: Account, endpoint: str, variant: str = VARIANT) -> None:
     """Delete all that `scale_to_zero` has made, and the alarms that AWS made for it.
 

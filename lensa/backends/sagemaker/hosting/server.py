@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
+from lensa.backends.base import Queue
 from lensa.backends.sagemaker.hosting import parts
 from lensa.backends.sagemaker.hosting.asking import SagemakerServer
 from lensa.backends.sagemaker.hosting.lease import Lease
-from lensa.backends.sagemaker.hosting.options import lifetime
 from lensa.backends.sagemaker.hosting.order import Site
 from lensa.backends.sagemaker.hosting.removing import remove
 from lensa.backends.sagemaker.hosting.request import AVATAR_TAG
@@ -30,7 +30,9 @@ class DeployedServer(SagemakerServer):
         find: Callable[[str], str],
         *,
         on_wait: Callable[[str], None] | None = None,
+        found: bool = True,
     ) -> None:
+        """`found`: see `lensa.backends.base.Server`."""
         self._lease = Lease(site.account, state)
         super().__init__(
             site.account,
@@ -40,10 +42,11 @@ class DeployedServer(SagemakerServer):
             close=lambda: take_down(site, state.name),
             used=self._lease.used,
             poll_seconds=site.settings.poll_seconds,
-            ends=lambda: self._lease.end() or _due(state),
+            # A schedule goes when it is over; what use has moved nobody knows then.
+            ends=lambda: self._lease.end() or (None if state.extend else state.due),
             on_wait=on_wait,
         )
-        self.contents, self._state = contents, state
+        self.contents, self._state, self.found = contents, state, found
         self._shelf = Shelf(site.store, state.name, contents, find)
 
     @cached_property
@@ -68,11 +71,22 @@ class DeployedServer(SagemakerServer):
         return self._lease.end()
 
 
-def _due(state: EndpointState) -> datetime | None:
-    """Return when an endpoint was to end, if that was never moved: a schedule goes when it is
-    over."""
-    kept = lifetime(state.keep) if state.keep and not state.extend else None
-    return None if kept is None else state.created + kept
+def queue_of(site: Site, endpoint: str, state: EndpointState | None) -> Queue:
+    """Return where an endpoint's requests lie. `state` is None, if it has ended: all of them are in
+    the bucket, and so are the answers."""
+    lease = Lease(site.account, state) if state is not None and state.ours else None
+    server = SagemakerServer(
+        site.account,
+        site.store,
+        endpoint,
+        asynchronous=True,
+        close=lambda: None,
+        used=lease.used if lease is not None else lambda: None,
+        poll_seconds=site.settings.poll_seconds,
+        ends=lease.end if lease is not None else None,
+    )
+    assert server.queue is not None  # it is asynchronous
+    return server.queue
 
 
 def take_down(site: Site, endpoint: str) -> None:

@@ -8,8 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from lensa.backends.sagemaker.account import Account
-from lensa.backends.sagemaker.hosting.options import FOREVER
-from lensa.backends.sagemaker.hosting.request import EXTEND_TAG, KEEP_TAG, VERSION_TAG
+from lensa.backends.sagemaker.hosting.options import FOREVER, lifetime
+from lensa.backends.sagemaker.hosting.request import (
+    DEPLOYMENT_TAG,
+    EXTEND_TAG,
+    KEEP_TAG,
+    VERSION_TAG,
+)
 from lensa.backends.sagemaker.refusals import error_code, explained
 
 SETTLED = frozenset(["InService", "Failed", "OutOfService", "UpdateRollbackFailed"])
@@ -48,6 +53,21 @@ class EndpointState:
     def extend(self) -> bool:
         return EXTEND_TAG in self.tags
 
+    @property
+    def deployment(self) -> str:
+        """The call of `deploy` that created it."""
+        return self.tags.get(DEPLOYMENT_TAG, "")
+
+    @property
+    def due(self) -> datetime | None:
+        """When it was to end, as its tags have it, if that was never moved; None: never, or nobody
+        knows."""
+        try:
+            kept = lifetime(self.keep)
+        except ValueError:
+            return None
+        return None if kept is None else self.created + kept
+
 
 def describe(account: Account, name: str) -> EndpointState | None:
     """Return the state of an endpoint, or None if there is none of that name."""
@@ -57,6 +77,9 @@ def describe(account: Account, name: str) -> EndpointState | None:
         if found is None:
             return None
         tags = tags_of(account, found["EndpointArn"])
+        # What has gone between the two questions has no tags, and is not for that somebody else's.
+        if not tags and found_or_none(lambda: client.describe_endpoint(EndpointName=name)) is None:
+            return None
     return endpoint_state(found, tags)
 
 
