@@ -162,14 +162,15 @@ def _in_the_account(
     options: dict[str, Any],
 ) -> tuple[list[Finding], Estimate | None]:
     from lensa.backends.sagemaker.hosting.options import DeployOptions
+    from lensa.backends.sagemaker.options import over
     from lensa.backends.sagemaker.preflight import findings
     from lensa.backends.sagemaker.preflight.needs import of_hosting, of_training
 
     if purpose == "deploy":
-        hosting = DeployOptions(**{**settings.deploy, **options})
+        hosting = over(DeployOptions, settings.deploy, options)
         need = of_hosting(settings, hosting, base)
     else:
-        need = of_training(settings, backend.options, base)
+        need = of_training(settings, backend.options, base, config.vae if config else None)
     found = findings(
         backend.account, lambda: backend.bucket, settings.home_path, need, thorough=True
     )
@@ -227,13 +228,18 @@ def _hosting(backend: SagemakerBackend, options: DeployOptions) -> Estimate:
     seconds = None if kept is None else kept.total_seconds()
     if quote is None:
         return Estimate(f"the price of {kind} is not known", kind, seconds, None, None, "")
-    dollars = None if seconds is None else price(seconds, quote.dollars)
+    machines = options.max_instances
+    dollars = None if seconds is None else price(seconds, machines * quote.dollars)
     until = (
-        f"until it is deleted, which is ${24 * quote.dollars:.2f} a day"
+        f"until it is deleted, which is ${24 * machines * quote.dollars:.2f} a day"
         if seconds is None
         else f"${dollars:.2f} for its {span(seconds)}"
     )
     words = f"{until} ({kind}: {quote})"
     if options.asynchronous:
-        words += "; while it has nothing to do, it has no machine and costs nothing"
+        each = "its machine" if machines == 1 else f"all {machines} machines"
+        words = (
+            f"at most {words}, with {each} at work all the time; while it has nothing to do, it "
+            "has no machine and costs nothing"
+        )
     return Estimate(words, kind, seconds, dollars, quote.dollars, quote.source)

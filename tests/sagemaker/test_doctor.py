@@ -103,6 +103,10 @@ def test_an_endpoint_is_looked_at_with_its_own_quota_price_and_end(cloud: Sagema
     assert found["scheduler role"]["status"] in {"ok", "failed"}
     assert "$108.00 for its 3 days" in kept["estimate"]["words"]
     assert kept["estimate"]["dollars"] == 108
+    several = ("--set", "asynchronous=true", "--set", "max_instances=2")
+    scaling = told("--for", "deploy", "--set", "keep=3d", *several)["estimate"]
+    assert scaling["words"].startswith("at most $216.00 for its 3 days")
+    assert scaling["dollars"] == 216
     forever = told("--for", "deploy", "--set", "keep=forever")
     assert "$36.00 a day" in forever["estimate"]["words"]
     assert "scheduler role" not in {one["name"] for one in forever["findings"]}

@@ -24,7 +24,6 @@ from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.preflight.base_model import check_base
 from lensa.backends.sagemaker.preflight.container import check_image
 from lensa.backends.sagemaker.preflight.needs import Need, of_hosting, of_training
-from lensa.backends.sagemaker.preflight.network import check_network
 from lensa.backends.sagemaker.preflight.quotas import check_quota
 from lensa.backends.sagemaker.preflight.roles import (
     check_role,
@@ -259,10 +258,13 @@ def test_an_endpoint_needs_a_role_that_the_scheduler_may_assume(cloud: Sagemaker
     assert finding.status == "failed"
     assert "scheduler.amazonaws.com" in finding.words and "lensa setup" in finding.mend
     assert "scheduler role" not in found(DeployOptions(keep="forever"), role=one)
+    for right in ("sagemaker:DeleteEndpoint", "application-autoscaling:DeregisterScalableTarget"):
+        assert right in finding.mend
     both = make_role(cloud, "both", "sagemaker.amazonaws.com", "scheduler.amazonaws.com")
     assert only(check_scheduler_role, DeployOptions(), role=both).status == "ok"
     own = {"role": one, "scheduler_role": make_role(cloud, "clock", "scheduler.amazonaws.com")}
-    assert only(check_scheduler_role, DeployOptions(), **own).status == "ok"
+    trusted = only(check_scheduler_role, DeployOptions(), **own)
+    assert trusted.status == "ok" and "its rights are not checked" in trusted.words
 
 
 def test_what_ails_a_role_with_two_uses_is_said_once(cloud: SagemakerTwin) -> None:
@@ -426,40 +428,3 @@ def test_a_base_of_this_machine_has_to_be_here_or_in_the_bucket(tmp_path: Path) 
     gone = BaseModelRef(name="gone", source="folder", location=str(tmp_path / "gone"))
     finding = base_model(gone)
     assert finding.status == "failed" and "lensa mirror" in finding.mend
-
-
-# --- a network of one's own ---
-
-
-def test_subnets_have_to_lead_to_s3(cloud: SagemakerTwin) -> None:
-    ec2 = cloud.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    (table,) = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])[
-        "RouteTables"
-    ]
-    main = table["RouteTableId"]
-    ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
-
-    account = Account()
-
-    def finding(*subnets: str) -> Finding:
-        options = SagemakerOptions(subnets=subnets, security_groups=("sg-1",))
-        return check_network(account, need(options)).run()
-
-    shut = finding(subnet)
-    assert shut.status == "failed" and "internet gateway is of no use" in shut.words
-    assert f"create-vpc-endpoint --vpc-id {vpc}" in shut.mend and main in shut.mend
-    ec2.create_vpc_endpoint(
-        VpcId=vpc,
-        ServiceName="com.amazonaws.us-east-1.s3",
-        VpcEndpointType="Gateway",
-        RouteTableIds=[main],
-    )
-    assert finding(subnet).status == "ok"
-    gone = finding("subnet-00000000")
-    assert gone.status == "failed" and "subnet-00000000" in gone.words
-    cloud.faults.fail("ec2", "UnauthorizedOperation", "no", times=None)
-    assert finding(subnet).status == "unknown"

@@ -22,7 +22,7 @@ from lensa.backends.sagemaker.endpoints import Endpoints
 from lensa.backends.sagemaker.follow import Follower, Pause
 from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.logs import LogReader
-from lensa.backends.sagemaker.options import SagemakerOptions
+from lensa.backends.sagemaker.options import SagemakerOptions, over
 from lensa.backends.sagemaker.refusals import explained
 from lensa.backends.sagemaker.state import JobState
 from lensa.backends.sagemaker.submission import (
@@ -51,7 +51,7 @@ class SagemakerBackend(Endpoints):
 
     def __init__(self, settings: Settings, options: dict[str, Any] | None = None) -> None:
         self.home = settings.home_path
-        self.options = SagemakerOptions(**{**settings.sagemaker, **(options or {})})
+        self.options = over(SagemakerOptions, settings.sagemaker, options or {})
         self.account = Account(region=settings.region, profile=settings.profile)
         self._settings = settings
         self._quotes: dict[str, prices.Price | None] = {}
@@ -115,7 +115,9 @@ class SagemakerBackend(Endpoints):
 
     def preflight(self, config: TrainingConfig) -> None:
         known, options = self._settings, self.options
-        found = preflight.before_training(self.account, self.bucket, known, options, config.base)
+        found = preflight.before_training(
+            self.account, self.bucket, known, options, config.base, config.vae
+        )
         preflight.require(found)
 
     def start(self, plan: TrainingPlan, on_event: OnEvent | None = None) -> str:

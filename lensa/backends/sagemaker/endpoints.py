@@ -16,6 +16,7 @@ from lensa.backends.sagemaker.catalogue import Catalogue
 from lensa.backends.sagemaker.hosting.host import Host
 from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.hosting.order import Site
+from lensa.backends.sagemaker.options import over
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract.events import Event
 from lensa.errors import ConfigError, NotFoundError
@@ -64,7 +65,7 @@ class Endpoints(ABC):
     ) -> Server:
         if options.pop("port", None) is not None:
             raise ConfigError("port is an option of backend='local'; AWS's endpoints have a URL.")
-        wanted = DeployOptions(**{**self._settings.deploy, **options})
+        wanted = over(DeployOptions, self._settings.deploy, options)
         jobs = dict.fromkeys(self.catalogue.finished(avatar) for avatar in avatars)
         manifests = [read_manifest(self.store, job) for job in jobs]
         return self.host.deploy(manifests, wanted, on_event or (lambda event: None), wait=wait)

@@ -3,7 +3,8 @@ instance type with 16 GB changes the job's name: it changes the recipe."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -13,6 +14,8 @@ from lensa.contract._model import Contract
 SecretArn = Annotated[
     str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+$")
 ]
+
+_SECRETS = ("wandb_secret", "hub_secret")
 
 MAX_HOURS = 28 * 24  # the most that SageMaker allows; an account's quota may be less
 
@@ -61,10 +64,33 @@ class SagemakerOptions(Contract):
             raise ValueError("the ARNs of the secrets are too long together: give shorter names.")
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups go together: set both, or neither.")
-        secrets = [name for name in ("wandb_secret", "hub_secret") if getattr(self, name)]
+        secrets = [name for name in _SECRETS if getattr(self, name)]
         if self.network_isolation and secrets:
             raise ValueError(
                 f"{secrets[0]} is set and network_isolation is on: an isolated container reaches "
                 "nothing, not even its secrets. Leave one of them out (W&B then logs offline)."
             )
         check_tags(self.tags)
+
+
+class _Isolable(Protocol):
+    @property
+    def network_isolation(self) -> bool: ...
+
+
+Options = TypeVar("Options", bound=_Isolable)
+
+
+def over(kind: type[Options], defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
+    """Return options: what is given, and for the rest the defaults of the settings.
+
+    A secret that is only a default, as `lensa setup` writes it, is left out in isolation, where
+    nothing could read it. Raises ConfigError.
+    """
+    forgone = {name for name in _SECRETS if name in defaults and name not in given}
+    if forgone:
+        rest = {name: value for name, value in defaults.items() if name not in forgone}
+        isolated = kind(**{**rest, **given})
+        if isolated.network_isolation:
+            return isolated
+    return kind(**{**defaults, **given})

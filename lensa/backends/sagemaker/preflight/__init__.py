@@ -15,7 +15,7 @@ from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.preflight.asking import findings
 from lensa.backends.sagemaker.preflight.needs import of_hosting, of_training
-from lensa.contract import BaseModelRef
+from lensa.contract import BaseModelRef, VaeRef
 from lensa.settings import Settings
 
 __all__ = ["before_deploy", "before_training", "findings", "require"]
@@ -27,9 +27,10 @@ def before_training(
     settings: Settings,
     options: SagemakerOptions,
     base: BaseModelRef | None = None,
+    vae: VaeRef | None = None,
 ) -> list[Finding]:
     """Return what stands in the way of a training, and what does not."""
-    need = of_training(settings, options, base)
+    need = of_training(settings, options, base, vae)
     return findings(account, lambda: bucket, settings.home_path, need)
 
 

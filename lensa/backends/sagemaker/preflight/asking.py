@@ -19,6 +19,7 @@ from lensa.backends.sagemaker.preflight.roles import (
     check_scheduler_role,
     passing_the_role,
 )
+from lensa.backends.sagemaker.preflight.secrets import check_secrets
 from lensa.backends.sagemaker.preflight.storage import check_bucket, check_rules
 
 
@@ -59,6 +60,8 @@ def _checks(
     ]
     if need.base is not None:
         checks.append(check_base(bucket, need, need.base))
+    if need.secrets:
+        checks.append(check_secrets(account, need))
     if need.subnets:
-        checks.append(check_network(account, need))
+        checks.append(check_network(account, bucket, need))
     return checks

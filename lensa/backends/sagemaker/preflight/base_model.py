@@ -30,7 +30,7 @@ def check_base(bucket: Bucket, need: Need, base: BaseModelRef) -> Check:
 def _find(store: Store, need: Need, base: BaseModelRef) -> Finding:
     if base.source == "generated":
         return ok(NAME, f"{base.name}, which is made by code")
-    mirror = _mirror(store, base)
+    mirror = mirror_of(store, base)
     if mirror is not None:
         return ok(NAME, f"{base.name}, from its mirror {store.bucket.uri(mirror)}")
     if base.source == "package":
@@ -57,13 +57,14 @@ def _find(store: Store, need: Need, base: BaseModelRef) -> Finding:
             NAME,
             f"network_isolation is on, and the bucket has no copy of {base.name!r}: an isolated "
             "container reaches no hub.",
-            f"lensa mirror {_word(base)}",
+            f"lensa mirror {word_for(base)}",
             ConfigError,
         )
     return _on_the_hub(need, base)
 
 
-def _mirror(store: Store, base: BaseModelRef) -> str | None:
+def mirror_of(store: Store, base: BaseModelRef) -> str | None:
+    """Return the key of the bucket's copy, None if there is none or nobody can tell."""
     try:
         return mirrored(store, base)
     except LensaError:
@@ -86,7 +87,7 @@ def _on_the_hub(need: Need, base: BaseModelRef) -> Finding:
     if openly == "open":
         return ok(NAME, f"{base.name}, which everybody may fetch from {page}")
     secret = "Put a token of yours into Secrets Manager and name its ARN: --set hub_secret=ARN"
-    copy = f"or bring a copy into the bucket: lensa mirror {_word(base)}"
+    copy = f"or bring a copy into the bucket: lensa mirror {word_for(base)}"
     if token() is None or ask(base, token()) != "open":
         return failed(
             NAME,
@@ -106,7 +107,7 @@ def _on_the_hub(need: Need, base: BaseModelRef) -> Finding:
     return ok(NAME, f"{base.name}, whose licence your token's owner accepted ({page})")
 
 
-def _word(base: BaseModelRef) -> str:
+def word_for(base: BaseModelRef) -> str:
     """What the user calls it: a registered base is not found under its hub id."""
     pinned = base.revision and base.name == base.location
     return f"{base.name}@{base.revision}" if pinned else base.name

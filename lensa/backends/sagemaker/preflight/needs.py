@@ -7,7 +7,7 @@ from typing import Literal
 
 from lensa.backends.sagemaker.hosting.options import DeployOptions
 from lensa.backends.sagemaker.options import SagemakerOptions
-from lensa.contract import BaseModelRef
+from lensa.contract import BaseModelRef, VaeRef
 from lensa.settings import Settings
 
 Purpose = Literal["train", "deploy"]
@@ -22,8 +22,10 @@ class Need:
     warm: bool = False  # it is kept for the next job
     image: str | None = None  # None: AWS's own
     base: BaseModelRef | None = None  # None: not to be looked at
+    vae: VaeRef | None = None  # beside the base; None: the base's own, or not to be looked at
     isolated: bool = False  # the container reaches nothing
     hub_token: bool = False  # the container gets one, from a secret
+    secrets: tuple[str, ...] = ()  # ARNs of all that it reads
     subnets: tuple[str, ...] = ()
     role: str | None = None
     scheduler_role: str | None = None
@@ -43,7 +45,10 @@ class Need:
 
 
 def of_training(
-    settings: Settings, options: SagemakerOptions, base: BaseModelRef | None = None
+    settings: Settings,
+    options: SagemakerOptions,
+    base: BaseModelRef | None = None,
+    vae: VaeRef | None = None,
 ) -> Need:
     return Need(
         purpose="train",
@@ -52,8 +57,10 @@ def of_training(
         warm=options.warm_pool_minutes > 0,
         image=options.image,
         base=base,
+        vae=vae,
         isolated=options.network_isolation,
         hub_token=options.hub_secret is not None,
+        secrets=tuple(filter(None, (options.hub_secret, options.wandb_secret))),
         subnets=options.subnets,
         role=settings.role,
         create_bucket=options.create_bucket,
@@ -71,6 +78,7 @@ def of_hosting(
         base=base,
         isolated=options.network_isolation,
         hub_token=options.hub_secret is not None,
+        secrets=tuple(filter(None, (options.hub_secret,))),
         subnets=options.subnets,
         role=settings.role,
         scheduler_role=settings.scheduler_role,

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from lensa.backends.findings import Check, Finding, failed, ok, skipped, unknown
 from lensa.backends.sagemaker.account import Account
+from lensa.backends.sagemaker.hosting.schedule import RIGHTS
 from lensa.backends.sagemaker.preflight.needs import Need
 from lensa.backends.sagemaker.preflight.question import page, question
 from lensa.errors import AccountError
@@ -104,14 +105,15 @@ def _trusting(account: Account, name: str, role: dict[str, Any], service: str) -
     if services is None:
         return unknown(name, f"{role_name} is there, but its trust policy cannot be read")
     if service in services:
-        return ok(name, f"{role_name}, which {service} may assume")
+        return ok(name, f"{role_name}, which {service} may assume; its rights are not checked")
     trust = page(account, f"iam/home?region={{region}}#/roles/details/{role_name}")
     return failed(
         name,
         f"{role_name} may not be assumed by {service} (its trust policy names "
         f"{', '.join(sorted(services)) or 'no service'}).",
         f"Add to its trust policy {_statement(service)}\n"
-        f'under "Trust relationships": {trust}?section=trust_relationships',
+        f'under "Trust relationships": {trust}?section=trust_relationships'
+        + (f"\nIt has to be allowed {' and '.join(RIGHTS)}." if service == _CLOCK else ""),
     )
 
 
