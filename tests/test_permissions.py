@@ -16,6 +16,7 @@ from cloudformation import (
     IAM,
     OF_THE_EXECUTION_ROLE,
     RESOURCES,
+    TEMPLATE,
     actions,
     policies,
     resources,
@@ -44,6 +45,12 @@ WITHOUT_A_RESOURCE = {
     "servicequotas:ListServiceQuotas",
 }
 
+# Parts of ARNs that are lensa's; alarms and scalable targets have names of AWS's.
+OURS = re.compile(
+    r"lensa|^log-group:/aws/sagemaker/TrainingJobs|^scalable-target/|^alarm:|aws-service-role"
+    r"|^secret:\$\{StackName\}/"
+)
+
 # What an administrator does once, with `lensa setup` or --create-bucket: no caller needs it.
 FURNISHING = {
     "s3:CreateBucket",
@@ -53,6 +60,13 @@ FURNISHING = {
     "s3:PutBucketPublicAccessBlock",
     "s3:PutEncryptionConfiguration",
     "s3:PutLifecycleConfiguration",
+}
+
+# What Application Auto Scaling asks for, on everything, of whoever lets an endpoint scale.
+SCALING_ASKS_FOR = {
+    "sagemaker:DescribeEndpoint",
+    "sagemaker:DescribeEndpointConfig",
+    "sagemaker:UpdateEndpointWeightsAndCapacities",
 }
 
 # Services whose calls may stand in a table, with no client("...") beside it.
@@ -65,6 +79,7 @@ BEHIND_A_CALL = {
     "kms:CreateGrant",
     "kms:Decrypt",
     "kms:GenerateDataKey",
+    "sagemaker:UpdateEndpointWeightsAndCapacities",
 }
 
 # Asked so as to say more than "access denied"; done without if it is refused.
@@ -79,7 +94,8 @@ def test_no_right_is_given_by_a_star(name: str) -> None:
             assert "*" not in action, f"{name} allows {action}"
         if "*" in resources(statement):
             allowed = {each for each in actions(statement) if not each.startswith("ec2:")}
-            assert allowed <= WITHOUT_A_RESOURCE, f"{name}: on everything"
+            of_a_caller = SCALING_ASKS_FOR if name == "CallerPolicy" else set()
+            assert allowed <= WITHOUT_A_RESOURCE | of_a_caller, f"{name}: on everything"
 
 
 @pytest.mark.parametrize("name", IAM)
@@ -97,7 +113,7 @@ def test_every_resource_is_of_this_account_and_ours(name: str) -> None:
                 assert (service, what) == ("ecr", "repository/huggingface-pytorch-*")
             else:
                 assert account == "${AccountId}"
-                assert re.search(r"lensa|/aws/sagemaker/|scalable-target|aws-service-role", what)
+                assert OURS.search(what), what
 
 
 def test_a_role_is_only_passed_to_the_service_that_it_is_for() -> None:
@@ -126,10 +142,14 @@ def test_listing_the_bucket_ends_at_the_prefix() -> None:
             assert all("${BucketName}/${Prefix}/" in each for each in resources(statement))
 
 
-def test_the_scheduler_may_delete_our_endpoints_and_nothing_else() -> None:
-    (only,) = statements("SchedulerRole")
-    assert actions(only) == {"sagemaker:DeleteEndpoint"}
-    assert all(each.endswith(":endpoint/lensa-*") for each in resources(only))
+def test_the_scheduler_may_delete_our_endpoints_with_their_scaling_and_nothing_else() -> None:
+    """DeleteEndpoint of an asynchronous one deregisters its scalable target by the same rights."""
+    (delete, deregister) = statements("SchedulerRole")
+    assert actions(delete) == {"sagemaker:DeleteEndpoint"}
+    assert all(each.endswith(":endpoint/lensa-*") for each in resources(delete))
+    assert actions(deregister) == {"application-autoscaling:DeregisterScalableTarget"}
+    of_sagemaker = {"application-autoscaling:service-namespace": "sagemaker"}
+    assert deregister["Condition"] == {"StringEquals": of_sagemaker}
 
 
 def test_images_are_pulled_from_every_account_that_keeps_aws_own() -> None:
@@ -176,15 +196,29 @@ def size(document: dict[str, Any]) -> int:
     return len(re.sub(r"\s", "", spelled(document)))
 
 
+def longest(parameter: str) -> int:
+    """The characters that the template lets a parameter have."""
+    told = TEMPLATE["Parameters"][parameter]
+    if "MaxLength" in told:
+        return int(told["MaxLength"])
+    first, least_and_most, last = re.fullmatch(  # ^[..][..]{m,n}[..]$
+        r"\^(\[.+?\])\[.+?\]\{(\d+,\d+)\}(\[.+?\])\$", told["AllowedPattern"]
+    ).groups()
+    return len([first, last]) + int(least_and_most.split(",")[1])
+
+
 def spelled(part: Any) -> str:
-    """A policy as IAM gets it, in a GovCloud region, under names of a fair length."""
+    """A policy as IAM gets it, in a GovCloud region, under the longest names there can be."""
     names = {
         "AWS::Partition": "aws-us-gov",
         "AWS::Region": "us-gov-west-1",
         "AWS::AccountId": "123456789012",
-        "BucketName": "lensa-123456789012-us-gov-west-1",
-        "Prefix": "a-team/lensa",
+        "AWS::StackName": "s" * 64,
+        "BucketName": "b" * longest("BucketName"),
+        "Prefix": "p" * longest("Prefix"),
     }
+    # A role's is the longest; its name has 64 characters, those of CloudFormation too.
+    arn = "arn:aws-us-gov:iam::123456789012:role" + "x" * (longest("RolePath") + 64)
 
     def value_of(one: Any) -> Any:
         if isinstance(one, list):
@@ -192,9 +226,9 @@ def spelled(part: Any) -> str:
         if not isinstance(one, dict):
             return one
         if "Ref" in one:
-            return names.get(one["Ref"], "x" * 90)
+            return names.get(one["Ref"], arn)
         if "Fn::GetAtt" in one:
-            return "x" * 90
+            return arn
         if "Fn::If" in one:
             return value_of(one["Fn::If"][1])
         if "Fn::Sub" in one:

@@ -45,7 +45,12 @@ def denied(arn: str, action: str, resource: str) -> str:
     role = next((one for one in iam_backends[ACCOUNT]["aws"].get_roles() if one.arn == arn), None)
     if role is None:
         return ""
-    policies = [*role.policies.values(), *role.managed_policies.values()]
+    inline = (
+        # One that came with a role of CloudFormation's moto keeps as it was read, others as text.
+        policy if isinstance(policy, str) else json.dumps(policy)
+        for policy in role.policies.values()
+    )
+    policies = [*inline, *role.managed_policies.values()]
     found = {IAMPolicy(policy).is_action_permitted(action, resource) for policy in policies}
     if not policies or (
         PermissionResult.PERMITTED in found and PermissionResult.DENIED not in found

@@ -7,18 +7,23 @@ import os
 import pty
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import JSONFileLoader
-from conftest import TINY
 from moto_stacks import Stacks
-from typer.testing import CliRunner, Result
+from setups import (
+    BUCKET,
+    is_gone,
+    models_are_read_once,  # noqa: F401
+    outputs,
+    setup,
+    stack,
+    stacks_fixture,  # noqa: F401
+    twin_fixture,  # noqa: F401
+)
+from typer.testing import CliRunner
 
-from lensa.backends.sagemaker import images
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.stack import change_set
 from lensa.backends.sagemaker.stack.options import SetupOptions, changed
@@ -28,7 +33,6 @@ from lensa.client import Client
 from lensa.settings import load_settings
 from lensa.testing import SagemakerTwin
 
-BUCKET = "lensa-123456789012-us-east-1"
 KEEPS = """\
 # of our team
 base = "sd15"  # not the newest
@@ -36,52 +40,6 @@ base = "sd15"  # not the newest
 [sagemaker]
 spot = true  # cheap
 """
-
-
-@pytest.fixture
-def stacks(monkeypatch: pytest.MonkeyPatch) -> Stacks:
-    return Stacks(monkeypatch)
-
-
-_READ = cache(JSONFileLoader().load_file)
-
-
-@pytest.fixture(autouse=True)
-def models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call of the command line has a session of its own, which would read botocore's models
-    again: most of the time that these tests take."""
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: _READ(path))
-
-
-@pytest.fixture
-def twin(
-    stacks: Stacks, sagemaker_twin: SagemakerTwin, monkeypatch: pytest.MonkeyPatch
-) -> SagemakerTwin:
-    monkeypatch.setenv("LENSA_POLL_SECONDS", "0.01")
-    return sagemaker_twin
-
-
-def setup(*arguments: str, fails: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["setup", *arguments])
-    assert result.exit_code == fails, result.output
-    return result
-
-
-def stack(twin: SagemakerTwin) -> dict[str, Any]:
-    (found,) = twin.client("cloudformation").describe_stacks(StackName="lensa")["Stacks"]
-    return dict(found)
-
-
-def outputs(twin: SagemakerTwin) -> dict[str, str]:
-    return {each["OutputKey"]: each["OutputValue"] for each in stack(twin)["Outputs"]}
-
-
-def is_gone(twin: SagemakerTwin) -> bool:
-    try:
-        twin.client("cloudformation").describe_stacks(StackName="lensa")
-    except ClientError:
-        return True
-    return False
 
 
 # --- making ---
@@ -399,41 +357,6 @@ def test_a_policy_that_somebody_has_is_named_before_anything_goes(twin: Sagemake
     iam.create_user(UserName="ada")
     iam.attach_user_policy(UserName="ada", PolicyArn=outputs(twin)["CallerPolicyArn"])
     assert "is attached to user ada" in setup("--remove", "--yes", fails=2).output
-    assert stack(twin)["StackStatus"] == "CREATE_COMPLETE"
-
-
-def test_while_an_endpoint_runs_the_role_that_ends_it_stays(twin: SagemakerTwin) -> None:
-    setup("--yes")
-    twin.faults.slow_endpoint(600)
-    sagemaker, name = twin.client("sagemaker"), "lensa-7k2m0000-1f3a9c2e"
-    image = f"{images.ACCOUNTS['us-east-1']}.dkr.ecr.us-east-1.amazonaws.com/{images.INFERENCE}"
-    twin.client("s3").put_object(Bucket=BUCKET, Key="m/x", Body=b"x")
-    source = {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}
-    sagemaker.create_model(
-        ModelName=name,
-        ExecutionRoleArn=twin.role,
-        PrimaryContainer={"Image": image, "ModelDataSource": {"S3DataSource": source}},
-    )
-    variant = {
-        "VariantName": "AllTraffic",
-        "ModelName": name,
-        "InstanceType": "ml.g5.xlarge",
-        "InitialInstanceCount": 1,
-    }
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    told = setup("--remove", "--yes", fails=2).output
-    assert f"endpoint {name} would go on without an end" in told
-    assert "lensa down --all" in told
-    assert stack(twin)["StackStatus"] == "CREATE_COMPLETE"
-
-
-def test_while_a_job_runs_its_role_stays(twin: SagemakerTwin, photos: Path) -> None:
-    setup("--yes")
-    twin.faults.slow_start(seconds=600)
-    job = Client().train(photos, wait=False, subject="ada", **TINY)
-    told = setup("--remove", "--yes", fails=2).output
-    assert f"training job {job.name} would lose the role to work with" in told
     assert stack(twin)["StackStatus"] == "CREATE_COMPLETE"
 
 

@@ -17,6 +17,10 @@ from lensa.errors import AccountError
 
 GROUP = "default"
 
+# What the role has to be allowed. The second is of asynchronous endpoints: with one goes its
+# scaling, which SageMaker takes away by the rights of whoever deletes it.
+RIGHTS = ("sagemaker:DeleteEndpoint", "application-autoscaling:DeregisterScalableTarget")
+
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _DELETE = ":aws-sdk:sagemaker:deleteEndpoint"
 
@@ -137,5 +141,5 @@ def _untrusted(role: str, error: Exception) -> str:
         f"no end can be set, and without one nothing is deployed: EventBridge Scheduler may not "
         f"assume the role {role} ({str(answer.get('Message') or error_code(error)).rstrip('.')}). "
         "Let its trust policy name scheduler.amazonaws.com beside sagemaker.amazonaws.com and let "
-        "it do sagemaker:DeleteEndpoint, or name another role that may: LENSA_SCHEDULER_ROLE."
+        f"it do {' and '.join(RIGHTS)}, or name another role that may: LENSA_SCHEDULER_ROLE."
     )

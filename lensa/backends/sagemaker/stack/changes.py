@@ -30,6 +30,7 @@ class Change:
     resource: str  # its logical name in the template
     type: str
     note: str = ""
+    replaced: bool = False  # or perhaps: only the update itself tells
 
     @property
     def permissions(self) -> bool:
@@ -47,9 +48,10 @@ def _read(change: dict[str, Any]) -> Change:
     action = _ACTIONS.get(change["Action"], str(change["Action"]).lower())
     kind = change["ResourceType"]
     note = _REPLACED.get(str(change.get("Replacement")), "") if action == "change" else ""
+    replaced = bool(note)
     retained = str(change.get("PolicyAction", "")).startswith("Retain") or kind in _RETAINED
     if action == "remove" and retained:
         note = "The stack lets go of it; it stays in the account."
     elif note and kind in _DEAR:
         note = note.split(", then")[0].rstrip(".") + ". The old one stays in the account."
-    return Change(action, change["LogicalResourceId"], kind, note)
+    return Change(action, change["LogicalResourceId"], kind, note, replaced)

@@ -25,7 +25,10 @@ class SetupOptions(Contract):
 
     bucket: Annotated[str, Field(pattern=BUCKET_NAME)] | None = None
     prefix: (
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}[A-Za-z0-9]$")] | None
+        Annotated[
+            str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}[A-Za-z0-9]$", max_length=100)
+        ]
+        | None
     ) = None
     photo_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
@@ -42,7 +45,9 @@ class SetupOptions(Contract):
     vpc: bool | None = None
 
     # IAM in an organisation
-    role_path: Annotated[str, Field(pattern=r"^/([A-Za-z0-9+=,.@_-]+/)*$")] | None = None
+    role_path: (
+        Annotated[str, Field(pattern=r"^/([A-Za-z0-9+=,.@_-]+/)*$", max_length=64)] | None
+    ) = None
     permissions_boundary: (
         Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+$")] | None
     ) = None

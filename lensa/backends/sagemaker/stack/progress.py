@@ -63,10 +63,14 @@ class Progress:
         self._seen = {event.id for event in self._events()}
         self.happened: list[Happening] = []
 
-    def follow(self) -> Stack | None:
-        """Tell each event, and return the stack when nothing moves any more; None if it is gone."""
+    def follow(self, *, begun: bool = False) -> Stack | None:
+        """Tell each event, and return the stack when nothing moves any more; None if it is gone.
+
+        `begun`: the change goes on already, and may be over by now. One that we have started is
+        waited for until its first event: before that the stack's state is that of before.
+        """
         while True:
-            begun = bool(self.happened)  # before the first event its state is that of before
+            begun = begun or bool(self.happened)
             now = find(self._account, self._stack.id)
             for event in self._events():
                 if event.id not in self._seen:

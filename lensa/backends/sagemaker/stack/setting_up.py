@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lensa import configuration
 from lensa.backends.sagemaker.account import Account
 from lensa.backends.sagemaker.refusals import explained
-from lensa.backends.sagemaker.stack import bucket_choice, change_set, failing, outputs
+from lensa.backends.sagemaker.stack import bucket_choice, change_set, failing, in_use, outputs
 from lensa.backends.sagemaker.stack.change_set import ChangeSet
 from lensa.backends.sagemaker.stack.changes import Change
 from lensa.backends.sagemaker.stack.options import SetupOptions, changed
@@ -59,16 +60,31 @@ def set_up(
 
     `defaults` are for a stack that is new; one that is there keeps what `options` do not name.
     Interrupted, CloudFormation goes on by itself; the same call then writes lensa.toml. Raises
-    AccountError if a stack could not be made or changed, with the reason of what failed first.
+    AccountError if a stack could not be made or changed, with the reason of what failed first, and
+    before anything is changed if that would be taken from something that uses it.
     """
     configuration.check_writable()
     try:
         stack = _usable(account, check_name(name), confirm, say, seconds)
-        proposed, notes = _proposed(account, name, stack, options, defaults, seconds)
+        if stack is None and defaults is not None:
+            options = options.over(defaults)
+        choice = bucket_choice.choose(account, options, stack)
+        given = {**options.parameters(), **choice.parameters}
+        proposed = change_set.propose(
+            account,
+            name,
+            new=stack is None,
+            parameters=changed(given, {} if stack is None else stack.parameters),
+            seconds=seconds,
+        )
         if proposed is None:
             assert stack is not None, "a new stack is a change"
             return _written(account, "unchanged", stack)
-        _confirm(account, Proposal(name, stack is None, proposed.changes, notes), proposed, confirm)
+        with _thrown_away_otherwise(account, proposed):
+            if stack is not None:
+                in_use.check_change(account, stack, given, proposed.changes)
+            if not confirm(Proposal(name, stack is None, proposed.changes, choice.notes)):
+                raise _Declined
     except _Declined:
         return Done("declined", name)
     progress = Progress(account, proposed.stack, seconds=seconds, say=say)
@@ -110,34 +126,11 @@ def _usable(
     return stack
 
 
-def _proposed(
-    account: Account,
-    name: str,
-    stack: Stack | None,
-    options: SetupOptions,
-    defaults: SetupOptions | None,
-    seconds: float,
-) -> tuple[ChangeSet | None, list[str]]:
-    """Return what would be done, None for nothing, and what is worth saying of the bucket."""
-    if stack is None and defaults is not None:
-        options = options.over(defaults)
-    choice = bucket_choice.choose(account, options, stack)
-    given = {**options.parameters(), **choice.parameters}
-    proposed = change_set.propose(
-        account,
-        name,
-        new=stack is None,
-        parameters=changed(given, {} if stack is None else stack.parameters),
-        seconds=seconds,
-    )
-    return proposed, choice.notes
-
-
-def _confirm(account: Account, proposal: Proposal, proposed: ChangeSet, confirm: Confirm) -> None:
-    """Ask; whatever is not a yes throws away what was proposed."""
+@contextmanager
+def _thrown_away_otherwise(account: Account, proposed: ChangeSet) -> Iterator[None]:
+    """Throw away what was proposed if it comes to nothing."""
     try:
-        if not confirm(proposal):
-            raise _Declined
+        yield
     except BaseException:
         change_set.discard(account, proposed)
         raise
@@ -149,7 +142,7 @@ def settled(account: Account, name: str, *, seconds: float, say: Say) -> Stack |
     if stack is None or not stack.moving:
         return stack
     say(f"the stack {name} is being changed already ({stack.status}): waiting for that")
-    return Progress(account, stack, seconds=seconds, say=say).follow()
+    return Progress(account, stack, seconds=seconds, say=say).follow(begun=True)
 
 
 def _written(
