@@ -90,7 +90,7 @@ def serving(twin: SagemakerTwin) -> str:
     "problem",
     [
         "refused",
-        "does not draw",
+        pytest.param("does not draw", marks=pytest.mark.slow),
         pytest.param("unhealthy", marks=pytest.mark.slow),
         pytest.param("interrupted", marks=pytest.mark.slow),
     ],
