@@ -27,6 +27,7 @@ from lensa.contract.events import (
 
 _STAGES = {
     "uploading": "uploading",
+    "submitting": "asking AWS for",
     "installing": "installing requirements",
     "loading": "loading the base model",
     "class_images": "drawing class images",

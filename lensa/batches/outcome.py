@@ -21,12 +21,13 @@ class Outcome:
     detail: str = ""  # of the status: "training 40/800"
     job: str | None = None
     avatar: str | None = None
-    seconds: float | None = None  # of the job, or of the row on this machine
+    seconds: float | None = None  # of the job; None: not known
     dollars: float | None = None  # None: not known
     images: list[str] = field(default_factory=list)  # paths below the folder of the batch
     missing: str | None = None  # how many were asked for beside these, and what draws them
     notes: list[str] = field(default_factory=list)
     error: str | None = None
+    began: float | None = None  # of a job of this machine, by time.monotonic
 
     @property
     def told(self) -> str:

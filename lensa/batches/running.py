@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lensa.backends.sagemaker.refusals import used_up
@@ -22,6 +23,7 @@ from lensa.errors import BusyError, LensaError, TrainingStopped
 
 _PATIENCE_SECONDS = 3600.0  # with a quota that others hold
 _MOST_NOTES = 20  # of a row
+_LEAVE_SECONDS = 10.0  # for the answer to a job that is being started
 
 OnChange = Callable[[Outcome], None]
 
@@ -46,10 +48,12 @@ class Running:
         self.client, self.out, self.parallel = client, out, parallel
         self.rows = list(rows)
         self.outcomes = [Outcome(row.line, row.subject, row.asked.count) for row in self.rows]
+        self._here = client.backend.name == "local"
         self._confirm = (lambda upload: True) if confirmed else None
         self.on_change: OnChange = lambda outcome: None
         self._left = threading.Event()
         self._changed = threading.Condition()
+        self._starting: set[str] = set()  # subjects whose job may come to be just now
         self._free = 0  # how many rows have ended: what waits for a quota looks again then
 
     def run(self) -> list[Outcome]:
@@ -86,7 +90,6 @@ class Running:
                 except queue.Empty:
                     return
                 row, outcome = self.rows[number], self.outcomes[number]
-                began = time.monotonic()
                 try:
                     self._one(row, outcome)
                     outcome.status = "done"
@@ -96,8 +99,8 @@ class Running:
                     outcome.status, outcome.error = "failed", str(error)
                 except Exception as error:  # a bug of ours in one row is not the others' end
                     outcome.status, outcome.error = "failed", f"{type(error).__name__}: {error}"
-                if outcome.seconds is None:
-                    outcome.seconds = time.monotonic() - began
+                if outcome.began is not None:
+                    outcome.seconds = time.monotonic() - outcome.began
                 with self._changed:
                     self._free += 1
                     self._changed.notify_all()
@@ -110,9 +113,12 @@ class Running:
             self._note(outcome, event)
 
         self._enter(outcome, "starting")
-        outcome.job = self._start(row, outcome, hear)
+        job = self.client.attach(self._start(row, outcome, hear))
         self._enter(outcome, "running", outcome.detail)
-        avatar = self.client.attach(outcome.job).wait(hear)
+        # Of its own jobs AWS tells how long they took; nobody does of one that was finished here.
+        if self._here and job.status != "completed":
+            outcome.began = time.monotonic()
+        avatar = job.wait(hear)
         outcome.avatar = avatar.id
         self._enter(outcome, "running", "bringing the gallery")
         folder = self.out / row.subject
@@ -131,20 +137,22 @@ class Running:
             )
 
     def _start(self, row: Row, outcome: Outcome, hear: Callable[[Event], None]) -> str:
-        """Start the row's job, or find it. A quota that is used up, or a subject that another
-        client trains, is waited for."""
+        """Start the row's job, or find it, and note its name. A quota that is used up, or a subject
+        that another client trains, is waited for."""
         since = time.monotonic()
         while True:
             free = self._free
             try:
-                return self.client.train(
-                    row.photos,
-                    subject=row.subject,
-                    wait=False,
-                    on_event=hear,
-                    confirm=self._confirm,
-                    **row.options,
-                ).name
+                with self._told_when_left(outcome):
+                    outcome.job = self.client.train(
+                        row.photos,
+                        subject=row.subject,
+                        wait=False,
+                        on_event=hear,
+                        confirm=self._confirm,
+                        **row.options,
+                    ).name
+                return outcome.job
             except LensaError as error:
                 if not (used_up(error) or isinstance(error, BusyError)):
                     raise
@@ -155,9 +163,24 @@ class Running:
                 self._enter(outcome, "waiting", f"for its turn: {reason}")
             seconds = 6 * self.client.settings.poll_seconds
             with self._changed:
-                self._changed.wait_for(lambda: self._free > free, seconds)  # noqa: B023
+                self._changed.wait_for(
+                    lambda: self._free > free or self._left.is_set(),  # noqa: B023
+                    seconds,
+                )
+
+    @contextmanager
+    def _told_when_left(self, outcome: Outcome) -> Iterator[None]:
+        """What is started within is told of by `_leave`, which waits for it."""
+        with self._changed:
             if self._left.is_set():
                 raise _Left
+            self._starting.add(outcome.subject)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._starting.remove(outcome.subject)
+                self._changed.notify_all()
 
     def _note(self, outcome: Outcome, event: Event) -> None:
         if isinstance(event, ProgressEvent):
@@ -190,9 +213,13 @@ class Running:
 
     def _leave(self) -> str:
         """Let go of every row, and say what becomes of them."""
-        self._left.set()
+        with self._changed, suppress(KeyboardInterrupt):  # who asks twice does not wait
+            self._left.set()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._starting, _LEAVE_SECONDS)
+        unknown = sorted(self._starting)
         running = [one for one in self.outcomes if one.job and one.status not in ENDED]
-        if self.client.backend.name == "local":
+        if self._here:
             for one in running:
                 self.client.backend.stop(str(one.job))
             what = "Its trainings are stopped, each with a checkpoint."
@@ -202,4 +229,9 @@ class Running:
             what = f"These run on, and are paid for; {stop} ends one:{jobs}\n"
         else:
             what = "Nothing runs."
+        if unknown:
+            names = ", ".join(unknown)
+            listed = f"lensa jobs{self.client.backend.flags}"
+            asked = f"It is not known yet whether a job came to be of {names}: {listed} tells."
+            what = f"{what} {asked}" if running else asked
         return f"The batch was left. {what} The same call goes on from here."

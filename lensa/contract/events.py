@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Stage = Literal[
     "uploading",
+    "submitting",
     "installing",
     "loading",
     "class_images",
@@ -67,9 +68,10 @@ class PhaseEvent(_Event):
     """Where the job is in its platform's hands. The backend says it, not the job itself."""
 
     event: Literal["phase"] = "phase"
-    phase: str  # starting, downloading, training, uploading, interrupted, stopping
-    seconds: float = 0.0  # since the job was created
-    dollars: float | None = None  # so far; an upper bound for spot; None: not known
+    # starting, downloading, training, uploading, interrupted, stopping; completed, stopped, failed
+    phase: str
+    seconds: float = 0.0  # since the job was created, until it ended
+    dollars: float | None = None  # so far, for spot at most; in the end as billed; None: not known
     message: str = ""
 
 

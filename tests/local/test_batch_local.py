@@ -52,6 +52,8 @@ def test_killed_in_the_middle_the_same_call_goes_on_and_brings_every_gallery(
     assert (out / "report.html").read_text().count('src="data:image/webp;base64,') == 3
     assert "ada: running  gallery" in capsys.readouterr().err
 
+    assert all(row.seconds is not None for row in report.rows)
+
     # Other images of the same avatars: nothing is trained again, and what is missing is said.
     (out / report.rows[0].images[0]).unlink()
     write_people(
@@ -63,6 +65,7 @@ def test_killed_in_the_middle_the_same_call_goes_on_and_brings_every_gallery(
     assert [row.avatar for row in again.rows] == [row.avatar for row in report.rows]
     assert [row.images for row in again.rows] == [report.rows[0].images, []]
     assert (out / report.rows[0].images[0]).is_file()
+    assert [row.seconds for row in again.rows] == [None, None]  # nobody saw how long they took
     ada, bob = (str(row.missing) for row in again.rows)
     assert "2 of 4 images are not in the avatar" in ada
     assert f"lensa generate {again.rows[0].avatar} '' --styles watercolour --count 2" in ada

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ from people import LEAST, write_people
 
 import lensa as public
 from lensa.batches.batch import make_batch
+from lensa.batches.outcome import Outcome
 from lensa.client import Client
+from lensa.costs import price
+from lensa.errors import TrainingStopped
 from lensa.testing import SagemakerTwin
 
 QUOTA = "ml.g5.2xlarge for training job usage"
@@ -55,6 +60,15 @@ def test_one_fails_the_other_waits_for_the_quota_and_the_same_call_starts_the_on
     assert len(cloud.jobs) == 3
     assert "2 of 2 avatars" in (tmp_path / "out" / "report.html").read_text()
 
+    found = public.batch(path, tmp_path / "out", **LEAST)  # nothing is left to do
+    assert [(row.seconds, row.dollars) for row in found.rows] == [
+        (row.seconds, row.dollars) for row in again.rows
+    ]
+    for row in found.rows:
+        job = cloud.client("sagemaker").describe_training_job(TrainingJobName=row.job)
+        assert row.dollars == price(job["BillableTimeInSeconds"], 1.515)
+        assert row.seconds == (job["TrainingEndTime"] - job["CreationTime"]).total_seconds()
+
 
 def test_ctrl_c_leaves_the_jobs_running_and_started_twice_they_are_the_same(
     cloud: SagemakerTwin, tmp_path: Path
@@ -82,6 +96,38 @@ def test_ctrl_c_leaves_the_jobs_running_and_started_twice_they_are_the_same(
     assert {job.status for job in cloud.jobs.values()} == {"InProgress"}
     assert len(cloud.called("CreateTrainingJob")) == 2
     assert all(job.request["EnableManagedSpotTraining"] for job in cloud.jobs.values())
+
+
+@pytest.mark.parametrize(
+    "moment", ["starting  ", "starting  uploading", "starting  submitting", "waiting  for its turn"]
+)
+def test_left_while_a_job_is_being_started_it_says_what_runs(
+    moment: str, cloud: SagemakerTwin, tmp_path: Path
+) -> None:
+    path = write_people(tmp_path, {"subject": "ada"})
+    cloud.faults.slow_start(3600)
+    if "waiting" in moment:
+        cloud.faults.fail("CreateTrainingJob", "ResourceLimitExceeded")
+    pressed: list[str] = []
+
+    def press(outcome: Outcome) -> None:
+        if not pressed and f"{outcome.status}  {outcome.told}".startswith(moment):
+            pressed.append(moment)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    batch = make_batch(Client(), path, **LEAST)
+    # A shell starts what runs in the background with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(TrainingStopped) as left:
+            batch.run(tmp_path / "out", show=nullcontext(press))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert pressed
+    assert ("Nothing runs." in str(left.value)) == (not cloud.jobs)
+    assert all(f"ada: {name}" in str(left.value) for name in cloud.jobs)
+    if "submitting" in moment:
+        assert cloud.jobs
 
 
 def test_a_dry_run_tells_time_and_price_of_every_row_and_starts_nothing(

@@ -107,6 +107,16 @@ def test_who_takes_it_down_by_its_name_is_told_what_went(twin: SagemakerTwin) ->
     assert left_of_endpoints(twin) == []
 
 
+def test_who_closes_it_is_told_what_went(
+    twin: SagemakerTwin, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = quickly(name=TEAM)
+    leave(twin, TEAM)
+    endpoint.close()
+    assert "with the endpoint lensa-team went 1 answer that nobody has fetched." in caplog.text
+    assert left_of_endpoints(twin) == []
+
+
 def test_the_command_fetches_it_into_a_folder(twin: SagemakerTwin, tmp_path: Path) -> None:
     id = leave(twin, TEAM)
     code, said = run("--pending", id, "--endpoint", TEAM, "--out", str(tmp_path), "--json")

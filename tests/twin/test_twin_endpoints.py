@@ -205,6 +205,25 @@ def test_an_update_cuts_no_request_off(sagemaker_twin: SagemakerTwin, tmp_path: 
         assert long.result()["said"] == "hello"
 
 
+def test_of_updates_that_come_at_once_one_is_taken(sagemaker_twin: SagemakerTwin) -> None:
+    make(sagemaker_twin)
+    sagemaker_twin.endpoints["here"].wait()
+    sagemaker = sagemaker_twin.client("sagemaker")
+    sagemaker.create_endpoint_config(**config("newer", "here"))
+    sagemaker_twin.faults.slow_endpoint(600)
+
+    def update(_: int) -> str:
+        try:
+            sagemaker.update_endpoint(EndpointName="here", EndpointConfigName="newer")
+        except ClientError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        said = sorted(pool.map(update, range(4)))
+    assert said[0] == "" and all("in-progress" in one for one in said[1:])
+
+
 def test_an_update_that_fails_leaves_what_was_there_and_says_why(
     sagemaker_twin: SagemakerTwin,
 ) -> None:

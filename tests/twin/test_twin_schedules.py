@@ -72,22 +72,33 @@ def test_an_endpoint_that_is_updated_at_that_minute_goes_afterwards(
 
 
 @pytest.mark.parametrize(
-    ("policy", "meanwhile"),
-    [({"MaximumRetryAttempts": 0}, 0), ({"MaximumEventAgeInSeconds": 60}, 70)],
+    ("policy", "again"),
+    [
+        ({"MaximumRetryAttempts": 0}, False),
+        ({"MaximumRetryAttempts": 2}, True),
+        ({"MaximumEventAgeInSeconds": 60}, True),
+    ],
 )
 def test_it_is_tried_as_often_as_its_policy_says(
-    sagemaker_twin: SagemakerTwin, policy: dict[str, int], meanwhile: int
+    sagemaker_twin: SagemakerTwin, policy: dict[str, int], again: bool
 ) -> None:
+    clock = sagemaker_twin.clock
+    clock.freeze()
     sagemaker_twin.faults.slow_endpoint(3600)
     make(sagemaker_twin)
     asked = entry(sagemaker_twin, 100, RetryPolicy=policy)
     sagemaker_twin.client("scheduler").create_schedule(**asked)
-    sagemaker_twin.clock.advance(100)
-    if meanwhile:
+    clock.advance(100)
+    if again:
         endpoint = sagemaker_twin.endpoints["here"]
         assert not endpoint.gone.wait(0.5) and not sagemaker_twin.firings
-        sagemaker_twin.clock.advance(meanwhile)
-    [firing] = until(lambda: sagemaker_twin.firings)
+
+    def given_up() -> bool:
+        clock.advance(1)
+        return bool(sagemaker_twin.firings)
+
+    until(given_up)
+    [firing] = sagemaker_twin.firings
     assert "in-progress" in firing.problem
     assert sagemaker_twin.resources()["schedules"] == []
 

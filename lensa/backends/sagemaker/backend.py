@@ -35,7 +35,7 @@ from lensa.backends.sagemaker.submission import (
 from lensa.backends.sagemaker.supplying import gather, pinned
 from lensa.backends.sagemaker.transfer import Store
 from lensa.contract import AvatarManifest, BaseModelRef, TrainingConfig
-from lensa.contract.events import Event, NoticeEvent, ProgressEvent
+from lensa.contract.events import Event, NoticeEvent, ProgressEvent, StageEvent
 from lensa.costs import Forecast, forecast
 from lensa.errors import ArtifactError, ConfigError
 from lensa.settings import Settings
@@ -136,6 +136,8 @@ class SagemakerBackend(Endpoints):
         subject = subjects.find(self.home, self.store, plan.config.subject_id)
         submission = compose(plan, subject, self.options, place, supplies, number)
         self.store.put(submission.blobs, on_progress=progress)
+        if on_event is not None:  # who lets go of it now, has no job
+            on_event(StageEvent(stage="submitting", message=submission.job))
         self._submit(submission)
         return submission.job
 

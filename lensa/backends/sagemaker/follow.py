@@ -111,7 +111,8 @@ class Follower:
 
 
 class _Phases:
-    """A phase is told when it begins, and again from time to time for the price."""
+    """A phase is told when it begins, and again from time to time for the price; the end is told
+    once, with what AWS bills."""
 
     def __init__(self, hourly: Callable[[str], float | None]) -> None:
         self._hourly = hourly
@@ -119,11 +120,10 @@ class _Phases:
         self._told = 0.0
 
     def of(self, state: JobState) -> list[Event]:
-        if state.ended:
+        phase = state.status if state.ended else state.phase
+        recent = state.ended or time.monotonic() - self._told < _PRICE_EVERY_SECONDS
+        if phase == self._last and recent:
             return []
-        new = state.phase != self._last
-        if not new and time.monotonic() - self._told < _PRICE_EVERY_SECONDS:
-            return []
-        self._last, self._told = state.phase, time.monotonic()
+        self._last, self._told = phase, time.monotonic()
         dollars = price(state.billable_seconds, self._hourly(state.instance_type))
-        return [PhaseEvent(phase=state.phase, seconds=state.elapsed_seconds, dollars=dollars)]
+        return [PhaseEvent(phase=phase, seconds=state.elapsed_seconds, dollars=dollars)]

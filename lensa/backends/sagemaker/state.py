@@ -55,7 +55,7 @@ class JobState:
     instance_type: str
     spot: bool
     billable_seconds: float  # so far
-    elapsed_seconds: float  # since it was created
+    elapsed_seconds: float  # since it was created, until it ended
     max_seconds: int  # that it may run
 
     @property
@@ -81,9 +81,18 @@ def job_state(description: dict[str, Any], now: datetime | None = None) -> JobSt
         instance_type=description["ResourceConfig"]["InstanceType"],
         spot=bool(description.get("EnableManagedSpotTraining")),
         billable_seconds=_billable(description, now),
-        elapsed_seconds=max((now - created).total_seconds(), 0.0),
+        elapsed_seconds=max((_end(description, now) - created).total_seconds(), 0.0),
         max_seconds=description.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0),
     )
+
+
+def _end(description: dict[str, Any], now: datetime) -> datetime:
+    """Return when the job ended; of one that runs, now. One that never had a machine has no end of
+    its training."""
+    if _STATUS.get(description["TrainingJobStatus"], "running") == "running":
+        return now
+    end: datetime = description.get("TrainingEndTime") or description.get("LastModifiedTime", now)
+    return end
 
 
 def _billable(description: dict[str, Any], now: datetime) -> float:

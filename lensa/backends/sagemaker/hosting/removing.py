@@ -41,6 +41,7 @@ class Removal:
     endpoint: str
     removed: list[str] = field(default_factory=list)
     failed: list[LensaError] = field(default_factory=list)
+    unfetched: str = ""  # answers that went and that nobody had fetched, in words
 
 
 def remove(
@@ -103,7 +104,7 @@ def sweep(
     remove_parts(account, store, endpoint, done)
     _step(done, partial(_delete_files, store, keys.endpoint(endpoint)))
     if answers:
-        _step(done, partial(_delete_answers, store, endpoint))
+        _step(done, partial(_delete_answers, store, endpoint, done))
     if not done.failed:
         _step(done, lambda: _schedule(account, endpoint))
 
@@ -186,13 +187,14 @@ def _delete_files(store: Store, prefix: str) -> str:
     return store.bucket.uri(prefix) if store.delete(prefix) else ""
 
 
-def _delete_answers(store: Store, endpoint: str) -> str:
+def _delete_answers(store: Store, endpoint: str, done: Removal) -> str:
     """Delete the requests and answers of an endpoint, and say how many nobody has fetched."""
     count = sum(1 for _ in store.list(f"{keys.answers(endpoint)}/"))
     what = _delete_files(store, keys.asynchronous(endpoint))
     if not count:
         return what
-    return f"{what} ({count} answer{'' if count == 1 else 's'} that nobody has fetched)"
+    done.unfetched = f"{count} answer{'' if count == 1 else 's'} that nobody has fetched"
+    return f"{what} ({done.unfetched})"
 
 
 def _scaling(account: Account, endpoint: str) -> str:

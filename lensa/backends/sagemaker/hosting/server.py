@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +17,8 @@ from lensa.backends.sagemaker.hosting.request import AVATAR_TAG
 from lensa.backends.sagemaker.hosting.shelf import Shelf
 from lensa.backends.sagemaker.hosting.state import EndpointState
 from lensa.errors import EndpointError
+
+log = logging.getLogger("lensa")
 
 
 class DeployedServer(SagemakerServer):
@@ -92,6 +95,8 @@ def queue_of(site: Site, endpoint: str, state: EndpointState | None) -> Queue:
 def take_down(site: Site, endpoint: str) -> None:
     """Remove an endpoint and all that belongs to it. Raises the first error if something stays."""
     done = remove(site.account, site.store, endpoint, poll_seconds=site.settings.poll_seconds)
+    if done.unfetched:
+        log.warning("with the endpoint %s went %s.", endpoint, done.unfetched)
     if done.failed:
         first, *_ = done.failed
         raise type(first)(
