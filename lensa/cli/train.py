@@ -187,6 +187,8 @@ def train(
         here = client.backend.name == "local"
         which = avatar.id if here else f"{avatar.path} --backend local"
         print(f'  try: lensa generate {which} "as an astronaut" --count 4 --out out/')
+        if not here:
+            print(f"   or: lensa deploy {avatar.id}{client.backend.flags}")
 
 
 def _confirmed(upload: Upload) -> bool:

@@ -230,6 +230,7 @@ def test_a_model_folder_with_one_avatar_takes_others_in_where_there_is_a_shelf(
     assert isinstance(inference.model_fn(str(whole)), Avatar)  # it is alone, shelf or not
 
 
+@pytest.mark.slow
 def test_fifty_avatars_in_random_order_from_eight_threads_and_none_is_mixed_up(
     sagemaker_twin: SagemakerTwin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +15,6 @@ from shelved import (
     quickly,
     shelve,
     shelve_broken,
-    shelve_many,
     twin_fixture,  # noqa: F401
 )
 from typer.testing import CliRunner
@@ -316,30 +313,3 @@ def test_an_asynchronous_one_is_waited_for(twin: SagemakerTwin) -> None:
     twin.endpoints[name].wait()
     with pytest.raises(ConfigError, match="is a real-time endpoint"):
         deploy(name="lensa-team", asynchronous=True)
-
-
-@pytest.mark.slow
-def test_fifty_avatars_from_eight_threads_and_none_is_mixed_up(
-    twin: SagemakerTwin, micro_avatar: Avatar
-) -> None:
-    fifty = shelve_many(twin, micro_avatar, 50)
-    with deploy(*fifty[:3]) as endpoint:
-        for avatar in fifty[3:]:
-            endpoint.add(avatar)
-        assert sorted(endpoint.avatars) == fifty
-
-        def draw(avatar: str) -> bytes:
-            gallery = endpoint.generate("as a pirate", avatar=avatar, seed=5, steps=2)
-            return gallery.pictures()[0].tobytes()
-
-        expected = {avatar: draw(avatar) for avatar in fifty}
-        assert len(set(expected.values())) == 50
-        order = fifty * 2
-        random.Random(7).shuffle(order)
-        with ThreadPoolExecutor(8) as pool:
-            for avatar, drawn in zip(order, pool.map(draw, order), strict=True):
-                assert drawn == expected[avatar]
-        assert (
-            len(twin.called("CreateEndpoint")) == 1
-            and twin.endpoints[str(endpoint.name)].starts == 1
-        )

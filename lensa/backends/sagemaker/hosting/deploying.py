@@ -106,8 +106,7 @@ class Deployment:
         """It runs as it is wanted: only its end may be another. Whoever made it may have died
         before it was proved, or before it was let scale."""
         self._making.say(
-            f"{self._name} runs already, and runs on when a `with` block ends: close() or lensa "
-            "down takes it down."
+            f"{self._name} runs already, and runs on: close() or lensa down takes it down."
         )
         moved = self._making.set_end(found)
         self._making.tag(found, moved=moved)

@@ -107,11 +107,14 @@ class Host:
                 there.append(name)
             elif not listed:
                 raise NotFoundError(self._unknown(name))
-        for name in there:  # each is paid for until it is asked to go
-            begin(self._site.account, name)
-        return [self._taken_down(name, answers=not listed) for name in there]
+        # Each is paid for until it is asked to go, and may be gone when its turn comes.
+        begun = [begin(self._site.account, name) for name in there]
+        return [
+            self._taken_down(name, answers=not listed, begun=asked)
+            for name, asked in zip(there, begun, strict=True)
+        ]
 
-    def _taken_down(self, name: str, *, answers: bool) -> TakenDown:
+    def _taken_down(self, name: str, *, answers: bool, begun: bool) -> TakenDown:
         try:
             done = remove(
                 self._site.account,
@@ -122,7 +125,9 @@ class Host:
             )
         except LensaError as error:
             return TakenDown(name, (), (str(error),))
-        return TakenDown(name, tuple(done.removed), tuple(str(error) for error in done.failed))
+        itself = f"endpoint {name}"
+        first = [itself] if begun and not done.failed and itself not in done.removed else []
+        return TakenDown(name, (*first, *done.removed), tuple(str(error) for error in done.failed))
 
     def _hourly(self, instance_type: str, component: prices.Component) -> float | None:
         key = (instance_type, component)

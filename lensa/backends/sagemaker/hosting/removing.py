@@ -77,15 +77,17 @@ def remove(
     return done
 
 
-def begin(account: Account, endpoint: str) -> None:
+def begin(account: Account, endpoint: str) -> bool:
     """Ask for the end of an endpoint of ours, if it can be deleted now, and do not wait for it.
+    Return whether that was asked.
 
     What goes wrong `remove` tells, which comes after.
     """
     with suppress(LensaError):
         found = describe(account, endpoint)
         if found is not None and found.ours and found.settled:
-            _ask_to_go(account, endpoint)
+            return _ask_to_go(account, endpoint)
+    return False
 
 
 def sweep(
