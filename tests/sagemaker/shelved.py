@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,37 +75,6 @@ def shelve_broken(twin: SagemakerTwin, avatar: Avatar) -> str:
     key = f"lensa/avatars/{broken}/output/model/{weights.path}"
     twin.client("s3").put_object(Bucket=twin.bucket, Key=key, Body=bytes(weights.size))
     return broken
-
-
-def shelve_many(twin: SagemakerTwin, avatar: Avatar, count: int) -> list[str]:
-    """Put avatars into the bucket that have an avatar's shapes and weights of their own."""
-    import torch
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save
-
-    [weights] = [file for file in avatar.manifest.files if file.path.endswith(".safetensors")]
-    with safe_open(avatar.path / weights.path, "pt") as opened:
-        metadata = opened.metadata()
-    shapes = sorted(load_file(avatar.path / weights.path).items())
-    s3, ids = twin.client("s3"), []
-    for number in range(count):
-        source = torch.Generator().manual_seed(number)
-        content = save(
-            {name: 0.3 * torch.randn(one.shape, generator=source) for name, one in shapes},
-            metadata,
-        )
-        digest = hashlib.sha256(content).hexdigest()
-        file = weights.model_copy(update={"sha256": digest, "size": len(content)})
-        id = f"lensa-manymany-{number:08x}"
-        manifest = avatar.manifest.model_copy(update={"avatar": id, "files": (file,)})
-        folder = f"lensa/avatars/{id}/output/model"
-        for name, body in (
-            (weights.path, content),
-            ("avatar.json", manifest.model_dump_json().encode()),
-        ):
-            s3.put_object(Bucket=twin.bucket, Key=f"{folder}/{name}", Body=body)
-        ids.append(id)
-    return ids
 
 
 def left_of_endpoints(twin: SagemakerTwin) -> list[str]:
