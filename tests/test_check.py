@@ -154,12 +154,12 @@ def test_a_training_ends_before_it_begins_where_the_coach_says_stop(
         Client().train(astronaut, subject="ada", **TINY)
     assert "Nothing was started" in str(caught.value)
     assert list(isolated.iterdir()) == []
-    _, _, plan = Client()._prepared(astronaut, "ada", None, False, True, base="micro")
+    _, _, plan = Client()._preparation.plan(astronaut, "ada", None, False, True, base="micro")
     assert any("it is a screenshot" in note for note in plan.photos.notes)
 
 
 def test_what_the_coach_advises_goes_along_as_notes(client: Client, photos: Path) -> None:
-    _, _, plan = client._prepared(photos, "ada", None, False, True, base="micro")
+    _, _, plan = client._preparation.plan(photos, "ada", None, False, True, base="micro")
     assert any(line.startswith("5 photos: ") for line in plan.photos.notes)
 
 
@@ -167,7 +167,7 @@ def test_a_zip_names_its_subject(client: Client, astronaut: Path, tmp_path: Path
     import shutil
 
     archive = shutil.make_archive(str(tmp_path / "grace"), "zip", astronaut)
-    name, _, plan = client._prepared(archive, None, None, False, True, base="micro")
+    name, _, plan = client._preparation.plan(archive, None, None, False, True, base="micro")
     assert name == "grace"
     assert len(plan.photos.photos) == 6
     with pytest.raises(ConfigError, match="subject='ada'"):

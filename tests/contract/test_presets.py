@@ -88,7 +88,7 @@ def test_the_call_counts_the_photos_unless_it_says_how_many_steps(
     plain = BASES["micro"].model_copy(update={"recipe": {}})
     monkeypatch.setitem(BASES, "micro", plain)
     for changes, steps in (({}, 400), ({"steps": 9}, 9)):
-        _, _, plan = client._prepared(
+        _, _, plan = client._preparation.plan(
             photos, "ada", None, False, True, base="micro", kind="pet", **changes
         )  # type: ignore[arg-type]
         assert plan.config.steps == steps

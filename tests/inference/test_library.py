@@ -84,6 +84,7 @@ def test_scales_and_blends(tmp_path: Path) -> None:
         library.generate(request(blend={id_of(0): 0.5}))
 
 
+@pytest.mark.slow
 def test_two_hundred_pass_through_and_memory_stays_flat(tmp_path: Path) -> None:
     big = {"lora_rank": 64}  # half a megabyte each: all of them would be seen
     make_avatar(tmp_path / "0", **big)

@@ -182,7 +182,7 @@ def test_an_address_in_s3_that_leads_nowhere(bucket: str) -> None:
 def test_an_object_that_goes_meanwhile_costs_that_photo_alone(
     bucket: str, sagemaker_twin: SagemakerTwin
 ) -> None:
-    sources = find_sources(f"s3://{bucket}/photos/ada", buckets=Client()._objects)
+    sources = find_sources(f"s3://{bucket}/photos/ada", buckets=Client()._preparation.objects)
     boto3.client("s3").delete_object(Bucket=bucket, Key="photos/ada/2.jpg")
     with pytest.raises(Unusable, match="no longer in the bucket"):
         sources[1].open()

@@ -61,6 +61,7 @@ def test_a_real_time_endpoint_through_all_that_happens_to_it(
         elsewhere.generate("me")
 
 
+@pytest.mark.slow
 def test_an_asynchronous_endpoint_from_zero(
     twin: SagemakerTwin, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -182,7 +182,7 @@ def test_a_block_takes_down_what_it_began_and_leaves_what_it_found(
         with caplog.at_level(logging.WARNING, "lensa"), quickly(events=events):
             pass
         assert f"{name} ran before this `with` block, and runs on" in caplog.text
-        assert any("runs on when a `with` block ends" in str(event) for event in events)
+        assert any("runs already, and runs on" in str(event) for event in events)
         with Client().endpoint(name):
             pass
         assert twin.endpoints[name].status == "InService"

@@ -127,6 +127,7 @@ def test_stopped_and_asked_for_again_it_goes_on(cloud: SagemakerTwin, photos: Pa
     again.stop()
 
 
+@pytest.mark.slow
 def test_class_images_are_drawn_once_for_all_subjects(
     cloud: SagemakerTwin, photos: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_credentials_that_end_on_the_way_leave_the_job_running(
     assert cloud.jobs[job.name].status == "InProgress"
 
 
+@pytest.mark.slow
 def test_two_hundred_throttled_calls_and_no_failure(
     cloud: SagemakerTwin, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ AS_FOUND = (Phase.explicit, Phase.reuse, Phase.generate)  # to shrink is to run 
 
 
 @settings(
-    max_examples=20, derandomize=True, deadline=None, suppress_health_check=QUIET, phases=AS_FOUND
+    max_examples=12, derandomize=True, deadline=None, suppress_health_check=QUIET, phases=AS_FOUND
 )
 @given(drawn=changes())
 def test_any_configuration_runs_or_is_refused(drawn: dict[str, Any], some_photos: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_training_takes_captions_along_unless_told_not_to(
 ) -> None:
     def plan(**options: bool) -> TrainingPlan:
         config = client.configure(base="micro")
-        reader = PhotoReader(config.resolution, ("ada",), client._objects, **options)
+        reader = PhotoReader(config.resolution, ("ada",), client._preparation.objects, **options)
         return make_plan(config, reader, photos, None)
 
     (photos / "0.txt").write_text("Ada in a hat")

@@ -120,7 +120,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_plan_has_the_photos_and_class_images_of_each(client: Client, data: Path) -> None:
     concepts = written(data, [ADA, DOG])
-    name, _, plan = client._prepared(None, None, None, False, True, concepts=concepts, base="micro")
+    name, _, plan = client._preparation.plan(
+        None, None, None, False, True, concepts=concepts, base="micro"
+    )
     config = plan.config
     assert name == "ada"
     assert (config.token, config.class_noun, config.kind) == ("ukj", "person", "person")
