@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -41,7 +42,9 @@ _READ = cache(JSONFileLoader().load_file)
 def models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call of the command line has a session of its own, which would read botocore's models
     again: most of the time that these tests take."""
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: _READ(path))
+    # A copy: clients of S3 change the paths in the model that they were given, and the twin reads
+    # requests by that model.
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: deepcopy(_READ(path)))
 
 
 @pytest.fixture(name="twin")
