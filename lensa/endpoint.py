@@ -80,7 +80,8 @@ class Endpoint:
         return id
 
     def remove(self, avatar: Drawn | str) -> None:
-        """Take an avatar away that was added; the container forgets it within half a minute."""
+        """Take an avatar away that was added. Half a minute later the container draws it no more;
+        when its copy of it goes, docs/serving.md says."""
         shelf = self._shelf("remove")
         shelf.remove(_id_of(avatar, shelf))
 

@@ -129,11 +129,8 @@ def command_of(job: Mapping[str, Any], root: Path, python: Path) -> list[str]:
     return words
 
 
-def environment_of(
-    job: Mapping[str, Any], arn: str, root: Path, python: Path, aws: Mapping[str, str]
-) -> dict[str, str]:
-    """Return what SageMaker gives: nothing of this process's environment."""
-    own = {name: inside(value, root) for name, value in job.get("Environment", {}).items()}
+def surroundings(root: Path, python: Path) -> dict[str, str]:
+    """Return what every container finds, whatever it is for."""
     return {
         "PATH": f"{python.parent}{os.pathsep}{SYSTEM_PATH}",
         "HOME": str(root / "tmp"),
@@ -142,10 +139,20 @@ def environment_of(
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "UTF-8",
         "SAGEMAKER_BASE_DIR": str(root),
-        "TRAINING_JOB_NAME": job["TrainingJobName"],
-        "TRAINING_JOB_ARN": arn,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         **NO_INSTALLING,
+    }
+
+
+def environment_of(
+    job: Mapping[str, Any], arn: str, root: Path, python: Path, aws: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what SageMaker gives: nothing of this process's environment."""
+    own = {name: inside(value, root) for name, value in job.get("Environment", {}).items()}
+    return {
+        **surroundings(root, python),
+        "TRAINING_JOB_NAME": job["TrainingJobName"],
+        "TRAINING_JOB_ARN": arn,
         **({} if job.get("EnableNetworkIsolation") else aws),
         **own,
     }

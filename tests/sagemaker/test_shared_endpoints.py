@@ -296,7 +296,9 @@ def test_all_are_asked_to_go_before_one_of_them_is_waited_for(twin: SagemakerTwi
     names = [str(quickly(avatar).name) for avatar in (ADA, REX)]
     for name in names:
         twin.endpoints[name].wait()
-    assert [one.name for one in Client().down(*names, "lensa-gone", listed=True)] == names
+    gone = Client().down(*names, "lensa-gone", listed=True)
+    assert [one.name for one in gone] == names
+    assert all(f"endpoint {one.name}" in one.removed for one in gone)
     said = [one.operation for one in twin.calls if one.operation.startswith("Delete")]
     assert said[:2] == ["DeleteEndpoint", "DeleteEndpoint"]
     assert left_of_endpoints(twin) == []

@@ -16,13 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lensa.testing.channels import DownloadError, download_channel
-from lensa.testing.container import (
-    NO_INSTALLING,
-    SYSTEM_PATH,
-    Container,
-    inside,
-    namespaces,
-)
+from lensa.testing.container import Container, inside, namespaces, surroundings
 from lensa.testing.sites import Site
 
 _STAND_IN = Path(__file__).parent.parent / "hugging_face_image.py"
@@ -171,16 +165,8 @@ class ServingContainer:
         asked = self._model["PrimaryContainer"].get("Environment", {})
         isolated = self._model["EnableNetworkIsolation"]
         return {
-            "PATH": f"{python.parent}{os.pathsep}{SYSTEM_PATH}",
-            "HOME": str(root / "tmp"),
-            "TMPDIR": str(root / "tmp"),
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "UTF-8",
-            "SAGEMAKER_BASE_DIR": str(root),
+            **surroundings(root, python),
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-            **NO_INSTALLING,
             **({} if isolated else self._site.credentials(self._region)),
             **{name: inside(value, root) for name, value in asked.items()},
         }

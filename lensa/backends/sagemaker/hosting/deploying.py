@@ -42,8 +42,8 @@ class Deployment:
         """Return when the endpoint draws; without `wait`, when it is on its way. True: it was
         created here; False: it was found.
 
-        Raises EndpointError if it does not, with the reason and the end of its log: it is gone
-        then, as it is after any other error here and after Ctrl-C.
+        Raises EndpointError if it does not, with the reason and the end of its log. What was
+        created here is gone then, as it is after any other error here and after Ctrl-C.
         """
         found = self._making.settled()
         if found is not None and not found.ours:

@@ -122,12 +122,11 @@ class Host:
                 name,
                 poll_seconds=self._site.settings.poll_seconds,
                 answers=answers,
+                begun=begun,
             )
         except LensaError as error:
             return TakenDown(name, (), (str(error),))
-        itself = f"endpoint {name}"
-        first = [itself] if begun and not done.failed and itself not in done.removed else []
-        return TakenDown(name, (*first, *done.removed), tuple(str(error) for error in done.failed))
+        return TakenDown(name, tuple(done.removed), tuple(str(error) for error in done.failed))
 
     def _hourly(self, instance_type: str, component: prices.Component) -> float | None:
         key = (instance_type, component)

@@ -52,9 +52,10 @@ def remove(
     poll_seconds: float = 5.0,
     on_state: OnState | None = None,
     answers: bool = True,
+    begun: bool = False,
 ) -> Removal:
     """Delete an endpoint of ours and all that is called after it; with `answers`, those in the
-    bucket that nobody has fetched, too.
+    bucket that nobody has fetched, too. `begun`: it was asked to go already, and may be gone.
 
     What cannot be removed stands in the answer, and the rest is removed all the same. `on_state` is
     called while the endpoint is waited for. Raises AccountError for an endpoint that is not ours.
@@ -73,6 +74,8 @@ def remove(
         _step(done, lambda: _delete_endpoint(account, endpoint, poll_seconds, on_state))
         if done.failed:  # the rest is what it runs on, and its end
             return done
+    elif begun:
+        done.removed.append(_itself(endpoint))
     sweep(account, store, endpoint, done, asynchronous=asynchronous, answers=answers)
     return done
 
@@ -152,6 +155,10 @@ def _delete_endpoint(
                 f"as long as it is: try again with: lensa down {endpoint}"
             )
         pause.wait()
+    return _itself(endpoint)
+
+
+def _itself(endpoint: str) -> str:
     return f"endpoint {endpoint}"
 
 

@@ -69,7 +69,7 @@ class Shelf:
         self._store.put([manifest_blob(avatar, target)])
 
     def remove(self, job: str) -> None:
-        """Take an avatar away that was added. The container forgets it within half a minute.
+        """Take an avatar away that was added. The container draws it no more half a minute later.
 
         Raises ConfigError for one that the endpoint was deployed with, NotFoundError.
         """
