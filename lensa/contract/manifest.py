@@ -9,6 +9,7 @@ from pydantic import Field
 
 from lensa.contract._model import Contract
 from lensa.contract.consent import Consent
+from lensa.contract.measures import Choice
 from lensa.contract.training import TrainingConfig
 
 MANIFEST = "avatar.json"
@@ -44,3 +45,4 @@ class AvatarManifest(Contract):
     token_pieces: tuple[int, ...] = ()  # into how many the base's tokenizer takes each token
     vae_revision: str | None = None  # what config.vae resolved to
     consent: Consent | None = None  # to the upload of the photos; None: they stayed where they were
+    choice: Choice | None = None  # None: the last step, and nobody looked at others
