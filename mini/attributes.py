@@ -142,7 +142,8 @@ def draw_picture(
     if style is None:
         style = "photo" if rng.random() < 0.36 else rng.choice(STYLES[1:])
     framing = rng.choices(FRAMINGS, weights=(6, 2, 2))[0]
-    low, high = {"portrait": (0.98, 1.12), "close-up": (1.3, 1.5), "wide shot": (0.74, 0.82)}[
+    # At 64 pixels a face needs most of the picture to have a mouth that can be read.
+    low, high = {"portrait": (1.1, 1.24), "close-up": (1.42, 1.6), "wide shot": (0.84, 0.94)}[
         framing
     ]
     return Picture(

@@ -115,10 +115,10 @@ def _svg(picture: Picture) -> str:
     rng = random.Random(picture.seed)
     zoom = picture.zoom * 0.98
     flip = -1 if picture.mirrored else 1
-    # The figure's own canvas is 264 x 280 with the head around (132, 110). Close-ups follow the
-    # head; everything else stands on the lower edge, so that no body floats.
-    if picture.framing == "close-up":
-        place = f"translate({128 + picture.shift * 256:.1f} 132) "
+    # The figure's own canvas is 264 x 280 with the head around (132, 110). A portrait follows the
+    # head; a wide shot stands on the lower edge, so that no body floats.
+    if picture.framing != "wide shot":
+        place = f"translate({128 + picture.shift * 256:.1f} 134) "
         place += f"rotate({picture.tilt:.1f}) scale({flip * zoom:.3f} {zoom:.3f}) "
         place += "translate(-132 -124)"
     else:
