@@ -224,8 +224,10 @@ class TrainingConfig(Contract):
             if name in _FIRST_FIELDS
             or (name != "gallery" and getattr(self, name) != _default(field))
         }
-        # What a token is chosen from is not what the training is made of: that is in `token`.
+        # What a token is chosen from is not what the training is made of: that is in `token`. And
+        # the base is the same one by whatever its images are measured.
         kept["base"] = {**dump["base"], "tokens": list(TOKENS_IN_NAMES)}
+        del kept["base"]["embedder"]
         return kept
 
 
