@@ -74,7 +74,7 @@ class Measure:
             "likeness_ceiling": self._ceiling(subjects, notes),
             "retention": self._retention(now, subjects, notes),
             **self._memorisation(now, subjects),
-            "class_drift": self._drift(now, [p for p in probes if p.role == "class"]),
+            "class_drift": self._drift(now, [p for p in probes if p.role == "class"], notes),
             **self._distances(now, notes),
         }
         numbers = {name: _number(name, value, notes) for name, value in values.items()}
@@ -140,11 +140,11 @@ class Measure:
             "memorisation": max(ratios, default=None),
         }
 
-    def _drift(self, now: _Features, classes: list[Probe]) -> float | None:
-        if self._base is None:
+    def _drift(self, now: _Features, classes: list[Probe], notes: list[str]) -> float | None:
+        if self._base is None or not classes:  # said of the floor; a style has no class
             return None
         before = self._base.seen
-        return likeness.mean(
+        gone = likeness.mean(
             [
                 drift(
                     self._to_photos(before[probe.name], probe),
@@ -155,6 +155,9 @@ class Measure:
                 if probe.name in before
             ]
         )
+        if gone is None:
+            notes.append("no class drift: to the embedder the class is as near as the photos are")
+        return gone
 
     def _distances(self, now: _Features, notes: list[str]) -> dict[str, Interval | None]:
         if self._classes is None:
@@ -162,7 +165,7 @@ class Measure:
         seed = self._config.seed
         images = torch.stack([row for name, row in now.seen.items() if "plain" not in name])
         found = {"kid": distances.kid(images, self._classes, seed)}
-        if getattr(self._config, "early_stopping", "off") == "fid":
+        if self._config.early_stopping == "fid":
             found["fid"] = distances.fid(images, self._classes, seed)
         if found["kid"] is None:
             notes.append("no FID or KID: they need two images and two class images at least")
