@@ -21,6 +21,13 @@ from training_entrypoint.measuring.probes import Probe
 
 Drawn = Sequence[tuple[Probe, Image.Image]]
 
+_NO_CONTEXT = (
+    "no retention: no validation prompt says more than what is learned, as 'a photo of {subject} "
+    "on a beach' does"
+)
+_NO_WAY = "no class drift: to the embedder the class is as near as the photos are"
+ASIDES = {_NO_CONTEXT, _NO_WAY}  # why something is not measured, where nothing is wrong
+
 
 @dataclass(frozen=True)
 class _Features:
@@ -56,6 +63,11 @@ class Measure:
     def name(self) -> str:
         """Whose features they are."""
         return self._embedder.name
+
+    @property
+    def blind(self) -> bool:
+        """Whether it sees nothing in any photo, as no face."""
+        return not any(len(likeness.known(photos)) for photos in self._photos.values())
 
     def refer(self, drawn: Drawn) -> None:
         """Take what the base drew, at step 0, for what all later steps are held against."""
@@ -121,10 +133,7 @@ class Measure:
                 notes.append(f"the base itself does not draw {probe.context!r}")
             shares.append(share)
         if not any(probe.context for probe in subjects):
-            notes.append(
-                "no retention: no validation prompt says more than what is learned, as 'a photo of "
-                "{subject} on a beach' does"
-            )
+            notes.append(_NO_CONTEXT)
         return likeness.mean(shares)
 
     def _memorisation(self, now: _Features, subjects: list[Probe]) -> dict[str, float | None]:
@@ -156,7 +165,7 @@ class Measure:
             ]
         )
         if gone is None:
-            notes.append("no class drift: to the embedder the class is as near as the photos are")
+            notes.append(_NO_WAY)
         return gone
 
     def _distances(self, now: _Features, notes: list[str]) -> dict[str, Interval | None]:
