@@ -97,8 +97,8 @@ def test_retention_is_against_the_bases_own_image_of_the_same_words(tmp_path: Pa
     assert first.retention == pytest.approx(1, abs=1e-5)
     now = look.measure(9, drawn(config, subject=GREEN)).retention
     assert now is not None and abs(now - 1) > 1e-3
-    assert retention(0.2, 0.3) == pytest.approx(2 / 3)
-    assert retention(0.2, 0.001) is None  # the base does not draw it either
+    assert retention([(0.2, 0.3), (0.1, 0.1)]) == pytest.approx(0.75)
+    assert retention([(0.2, 0.001)]) is None  # the base does not draw it either
 
 
 def test_one_photo_has_no_ceiling_and_that_is_said(tmp_path: Path) -> None:
