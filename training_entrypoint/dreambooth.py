@@ -111,6 +111,9 @@ def train(
     report.stage("training")
     report.start_counting(step)
     group = max(1, config.steps // 100)
+    every = config.validation_every
+    if every is None:
+        every = max(1, config.steps // 4)
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
     while step < config.steps:
@@ -164,7 +167,7 @@ def train(
             with report.not_counting():
                 if config.checkpoint_every and step % config.checkpoint_every == 0:
                     save(step)
-                if config.validation_every and step % config.validation_every == 0:
+                if every and step % every == 0:
                     look(step)
                     report.stage("training")
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.

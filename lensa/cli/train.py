@@ -221,6 +221,8 @@ def _print_plan(
             ("at most", forecast.most_seconds, forecast.most_dollars),
         ):
             print(f"{name:<14}{seconds / 60:8.1f} min  {_dollars(dollars)}")
+        if forecast.stops_early:
+            print("That is for all steps: a training that has learned its subject stops before.")
         print("An estimate by rules of thumb; on demand, at the price of us-east-1.")
 
 
