@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 from PIL import Image
@@ -28,7 +29,7 @@ class Curve:
     label: str
     points: Points
     colour: str
-    dashed: bool = False
+    line: str = "-"  # as matplotlib has it
     band: Sequence[tuple[float, float]] = ()
 
 
@@ -54,15 +55,15 @@ def panels(
             "likeness to the photos",
             [
                 Curve("likeness", measured("likeness"), BLUE),
-                Curve("photo to photo", measured("likeness_ceiling"), GREY, dashed=True),
-                Curve("the base model", measured("likeness_floor"), GREY, dashed=True),
+                Curve("photo to photo", measured("likeness_ceiling"), GREY, "--"),
+                Curve("the base model", measured("likeness_floor"), GREY, ":"),
             ],
         ),
         Panel(
             "prompts kept (1: as the base model does)",
             [
                 Curve("retention", retention, ORANGE),
-                Curve("floor", floor, GREY, dashed=True),
+                Curve("floor", floor, GREY, "--"),
             ],
         ),
         Panel(
@@ -105,7 +106,7 @@ def as_png(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with matplotlib.rc_context(_style("#222222")):
-        figure = _figure(drawn, choice, strip)
+        figure = _figure(drawn, choice, strip, choice.reason if choice is not None else "")
         FigureCanvasAgg(figure)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": "lensa"})
@@ -150,7 +151,10 @@ def _style(ink: str) -> dict[str, Any]:
 
 
 def _figure(
-    drawn: Sequence[Panel], choice: Choice | None, strip: Mapping[int, Sequence[Image.Image]]
+    drawn: Sequence[Panel],
+    choice: Choice | None,
+    strip: Mapping[int, Sequence[Image.Image]],
+    title: str = "",
 ) -> Any:
     from matplotlib.figure import Figure
 
@@ -162,13 +166,16 @@ def _figure(
     below = low + 0.5 if strip else 0.0
     figure = Figure(figsize=(_WIDTH, rows * _ROW + below + 0.3), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=[rows * _ROW, below]) if strip else [figure]
-    grid = parts[0].subplots(rows, columns, squeeze=False) if drawn else []
-    spots = [axes for row in grid for axes in row]
-    for number, axes in enumerate(spots):
-        if number < len(drawn):
-            _draw(axes, drawn[number], choice)
-        else:
-            axes.set_axis_off()
+    grid = parts[0].add_gridspec(rows, columns) if drawn else None
+    last = max((curve.points[-1][0] for panel in drawn for curve in panel.curves), default=0)
+    for number, panel in enumerate(drawn):
+        alone = number + 1 == len(drawn) and number % columns == 0  # in its row: it gets all of it
+        place = grid[number // columns, :] if alone else grid[number // columns, number % columns]
+        axes = parts[0].add_subplot(place)
+        _draw(axes, panel, choice)
+        axes.set_xlim(-0.03 * last, 1.03 * last + 1)
+    if title and drawn:
+        parts[0].suptitle("\n".join(wrap(title, 110)), x=0.01, ha="left", fontsize=10)
     if strip:
         _strip(parts[1], choice, strip, prompts)
     return figure
@@ -178,14 +185,14 @@ def _draw(axes: Any, panel: Panel, choice: Choice | None) -> None:
     for curve in panel.curves:
         steps, values = zip(*curve.points, strict=True)
         # A point alone, or a few, would not be seen as a line.
-        marker = "o" if len(steps) <= 40 and not curve.dashed else None
+        marker = "o" if len(steps) <= 40 and curve.line == "-" else None
         axes.plot(
             steps,
             values,
             label=curve.label,
             color=curve.colour,
-            linestyle="--" if curve.dashed else "-",
-            linewidth=1.2 if curve.dashed else 1.8,
+            linestyle=curve.line,
+            linewidth=1.8 if curve.line == "-" else 1.3,
             marker=marker,
             markersize=3.5,
         )
@@ -193,8 +200,7 @@ def _draw(axes: Any, panel: Panel, choice: Choice | None) -> None:
             low, high = zip(*curve.band, strict=True)
             axes.fill_between(steps, low, high, color=curve.colour, alpha=0.2, linewidth=0)
     if choice is not None:
-        label = f"exported: step {choice.step}"
-        axes.axvline(choice.step, color=RED, linewidth=1.2, linestyle=":", label=label)
+        axes.axvline(choice.step, color=RED, linewidth=1.4, label=f"step {choice.step}, exported")
     axes.set_title(panel.title)
     axes.set_xlabel("step")
     axes.legend(loc="best")
