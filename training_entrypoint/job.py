@@ -104,9 +104,9 @@ def _run(
     model = Model(load)
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
+    class_files: list[Path] = []
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
-        files: list[Path] = []
         own = with_class_images(config, layout)
         for number in sorted([*own, *config.drawn_classes(own)]):
             concept = config.every_concept[number - 1]
@@ -120,10 +120,10 @@ def _run(
                 number,
                 revision=" ".join(filter(None, (revision, vae_commit))),
             )
-            files += drawn
+            class_files += drawn
             row = prompts.number(concept.fill(concept.class_prompt))
             prompts.prior += [row] * len(drawn)
-        prior = encode(vae, files, config.resolution, check=stop.check)
+        prior = encode(vae, class_files, config.resolution, check=stop.check)
     instance = encode(
         vae,
         photos.files,
@@ -147,7 +147,9 @@ def _run(
         tracker=tracker,
         stop=stop,
         deadline=deadline,
-        validation=Validation(config, layout, report, tracker, stop, deadline),
+        validation=Validation(
+            config, layout, report, tracker, stop, deadline, class_files=class_files
+        ),
     )
     report.stage("exporting")
     manifest = describe(

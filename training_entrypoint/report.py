@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lensa.contract import Measurement
 from lensa.contract.events import (
     CheckpointEvent,
     EndEvent,
@@ -73,8 +74,17 @@ class Report:
     def checkpoint(self, step: int) -> None:
         self._say(CheckpointEvent(step=step))
 
-    def validation(self, step: int, images: list[str]) -> None:
-        self._say(ValidationEvent(step=step, images=images))
+    def validation(self, step: int, images: list[str], measured: Measurement | None = None) -> None:
+        found: dict[str, float | None] = {}
+        if measured is not None:
+            plain = ValidationEvent.model_fields.keys() & Measurement.model_fields.keys()
+            found = {name: getattr(measured, name) for name in plain - {"step", "images"}}
+            found |= {
+                name: interval.value
+                for name in ("fid", "kid")
+                if (interval := getattr(measured, name)) is not None
+            }
+        self._say(ValidationEvent.model_validate({"step": step, "images": images, **found}))
 
     def notice(self, message: str) -> None:
         self.notices.append(message)

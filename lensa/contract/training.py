@@ -250,8 +250,10 @@ class TrainingConfig(Contract):
         }
         if self.validation_every is None:  # what every call that did not say it had then
             kept["validation_every"] = max(1, self.steps // 4)
-        # What a token is chosen from is not what the training is made of: that is in `token`.
+        # What a token is chosen from is not what the training is made of: that is in `token`. And
+        # the base is the same one by whatever its images are measured.
         kept["base"] = {**dump["base"], "tokens": list(TOKENS_IN_NAMES)}
+        del kept["base"]["embedder"]
         return kept
 
 

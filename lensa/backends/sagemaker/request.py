@@ -32,6 +32,20 @@ METRICS = {
     "train:learning_rate": r'"learning_rate":([0-9.eE+-]+)',
     "train:images_per_second": r'"images_per_second":([0-9.eE+-]+)',
     "train:step": r'"event":"progress","stage":"training","step":([0-9]+)',
+    "validation:step": r'"event":"validation","step":([0-9]+)',
+    **{
+        f"validation:{name}": rf'"{name}":([0-9.eE+-]+)'
+        for name in (
+            "likeness",
+            "likeness_floor",
+            "likeness_ceiling",
+            "retention",
+            "memorisation",
+            "class_drift",
+            "fid",
+            "kid",
+        )
+    },
 }
 
 
