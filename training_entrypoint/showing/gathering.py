@@ -9,9 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from lensa.contract import AvatarManifest, Layout
-from lensa.contract.measures import METRICS_FILE, Measurement
-from lensa.errors import ConfigError
-from training_entrypoint.showing.pictures import drawn_at, small, spread
+from lensa.contract.measures import Measurement
+from training_entrypoint.drawn import drawn_at
+from training_entrypoint.measuring import record
+from training_entrypoint.showing.pictures import small, spread
 from training_entrypoint.tracking.journal import Journal
 
 STEPS = 8  # of a strip
@@ -58,7 +59,7 @@ def gather(
     samples = sorted((folder / "samples").glob("*.png"), key=lambda file: (len(file.stem), file))
     return Shown(
         manifest,
-        read_measurements(layout.checkpoints / METRICS_FILE),
+        record.read(layout.checkpoints),
         journal,
         strip,
         samples,
@@ -66,20 +67,3 @@ def gather(
         notices,
         machine,
     )
-
-
-def read_measurements(file: Path) -> list[Measurement]:
-    """Return the measurements in the steps' order; a line that is none, or cut off, is passed
-    over."""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError):
-        return []
-    found: dict[int, Measurement] = {}
-    for line in text.splitlines():
-        try:
-            measurement = Measurement.model_validate_json(line)
-        except (ValueError, ConfigError):
-            continue
-        found[measurement.step] = measurement
-    return [found[step] for step in sorted(found)]

@@ -29,17 +29,6 @@ def data_uri(image: Image.Image, quality: int = 80) -> str:
     return f"data:image/webp;base64,{b64encode(stream.getvalue()).decode()}"
 
 
-def drawn_at(folder: Path) -> dict[int, list[Path]]:
-    """Return the validation images by step, in the prompts' order."""
-    found: dict[int, list[Path]] = {}
-    for step in folder.glob("step-*"):
-        number = step.name.removeprefix("step-")
-        if number.isdigit():
-            files = [file for file in step.glob("*.png") if file.stem.isdigit()]
-            found[int(number)] = sorted(files, key=lambda file: int(file.stem))
-    return {step: found[step] for step in sorted(found) if found[step]}
-
-
 def spread(steps: Sequence[int], most: int, kept: int | None = None) -> list[int]:
     """Return `most` of the steps at most: the first, the last, `kept`, and others evenly between.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ class Background:
 
     def __init__(self, opening: Callable[[Callable[[str], None]], Sink], name: str) -> None:
         """`opening` is called in the thread, with who is told of what the user should know."""
-        self._name = name
+        self.name = name
         self._calls: queue.Queue[Call | None] = queue.Queue(_MOST_WAITING)
         self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lost = False
@@ -37,7 +38,7 @@ class Background:
             self._calls.put_nowait(call)
         except queue.Full:
             if not self._lost:
-                self._notices.put(f"{self._name} takes no more: some of what was told is left out")
+                self._notices.put(f"{self.name} takes no more: some of what was told is left out")
             self._lost = True
 
     def notices(self) -> list[str]:
@@ -49,12 +50,13 @@ class Background:
 
     def close(self, exit_code: int, seconds: float) -> bool:
         """End it, and return whether it has ended within so many seconds."""
-        try:
-            self._calls.put(lambda sink: sink.close(exit_code), timeout=seconds)
-            self._calls.put(None, timeout=seconds)
-        except queue.Full:
-            return False
-        self._thread.join(seconds)
+        end = time.monotonic() + seconds
+        for call in (lambda sink: sink.close(exit_code), None):
+            try:
+                self._calls.put(call, timeout=max(0.0, end - time.monotonic()))
+            except queue.Full:
+                return False
+        self._thread.join(max(0.0, end - time.monotonic()))
         return not self._thread.is_alive()
 
     def _run(self, opening: Callable[[Callable[[str], None]], Sink]) -> None:
@@ -74,4 +76,4 @@ class Background:
 
     def _say(self, error: BaseException) -> None:
         reason: Any = str(error).strip().splitlines() or [type(error).__name__]
-        self._notices.put(f"{self._name} is left out from here: {reason[0][:300]}")
+        self._notices.put(f"{self.name} is left out from here: {reason[0][:300]}")

@@ -8,25 +8,34 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-
-Line = tuple[int, dict[str, float]]  # the step, and the figures told at it
 
 JOURNAL = "training.jsonl"
 
 
+@dataclass(frozen=True)
+class Line:
+    """Figures of a step, told when the training had taken so many seconds."""
+
+    step: int
+    seconds: float
+    values: dict[str, float] = field(default_factory=dict)
+
+    def text(self) -> str:
+        return json.dumps({"step": self.step, "seconds": self.seconds, **self.values}) + "\n"
+
+
 class Journal:
-    """Adds lines as they come. It keeps those up to the step that a training goes on from."""
+    """Adds lines as they come. What cannot be written is kept in memory all the same."""
 
     def __init__(self, file: Path, resumed: int | None = None) -> None:
-        """`resumed`: the step of the checkpoint; None: it begins anew. What cannot be written is
-        kept in memory."""
+        """`resumed`: the step that a training goes on from; None: it begins anew."""
         self._file = file
-        self.lines: list[Line] = []
-        self._before, self._begun = 0.0, time.monotonic()
-        if resumed is not None:
-            self._read(resumed)
-        self._write("".join(map(_text, self.lines)), "w")
+        self.lines: list[Line] = [] if resumed is None else _read(file)
+        self.back_to(resumed)
+        self._before = max((line.seconds for line in self.lines), default=0.0)
+        self._begun = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -36,30 +45,19 @@ class Journal:
     def add(self, step: int, values: dict[str, float]) -> None:
         """Take in figures. One that is no number is left out: JSON has no word for it."""
         finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
-        line = (step, {**finite, "seconds": round(self.seconds, 3)})
+        line = Line(step, round(self.seconds, 3), finite)
         self.lines.append(line)
-        self._write(_text(line), "a")
+        self._write(line.text(), "a")
+
+    def back_to(self, step: int | None) -> None:
+        """Forget what lies behind a step that the training goes on from; None: all of it."""
+        self.lines = [line for line in self.lines if step is not None and line.step <= step]
+        self._write("".join(line.text() for line in self.lines), "w")
 
     def curve(self, key: str) -> list[tuple[int, float]]:
-        """Return (step, value) in the steps' order; of a step that was tried twice the last."""
-        found = {step: values[key] for step, values in self.lines if key in values}
+        """Return (step, value) in the steps' order."""
+        found = {line.step: line.values[key] for line in self.lines if key in line.values}
         return sorted(found.items())
-
-    def _read(self, resumed: int) -> None:
-        try:
-            text = self._file.read_text()
-        except (OSError, UnicodeDecodeError):
-            return
-        for entry in text.splitlines():
-            try:
-                content = json.loads(entry)
-                step, values = int(content.pop("step")), content
-                kept = {str(key): float(value) for key, value in values.items()}
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # cut off by what ended the training
-            if step <= resumed:
-                self.lines.append((step, kept))
-                self._before = max(self._before, kept.get("seconds", 0.0))
 
     def _write(self, text: str, mode: str) -> None:
         try:
@@ -70,5 +68,19 @@ class Journal:
             return
 
 
-def _text(line: Line) -> str:
-    return json.dumps({"step": line[0], **line[1]}) + "\n"
+def _read(file: Path) -> list[Line]:
+    """Return the lines of a file; one that was cut off is none."""
+    try:
+        entries = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = []
+    for entry in entries:
+        try:
+            values = json.loads(entry)
+            step, seconds = int(values.pop("step")), float(values.pop("seconds"))
+            figures = {str(key): float(value) for key, value in values.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        found.append(Line(step, seconds, figures))
+    return found

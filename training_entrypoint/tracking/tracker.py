@@ -11,12 +11,14 @@ from pathlib import Path
 from PIL import Image
 
 from lensa.contract import MANIFEST, AvatarManifest, Layout, TrainingConfig
-from lensa.contract.measures import CHART_FILE, Measurement
+from lensa.contract.measures import CHART_FILE
+from training_entrypoint.drawn import drawn_at
 from training_entrypoint.tracking.background import Background
-from training_entrypoint.tracking.journal import JOURNAL, Journal, Line
+from training_entrypoint.tracking.journal import JOURNAL, Journal
 from training_entrypoint.tracking.sink import Picture, Sink
 
-CLOSING_SECONDS = 60.0  # what the last of an upload may take of a job that is done
+# What the last of an upload may take: of a job that is done, and of one that is stopped or failed.
+CLOSING_SECONDS, LEAVING_SECONDS = 60.0, 20.0
 
 
 class Tracker:
@@ -30,23 +32,20 @@ class Tracker:
         config: TrainingConfig,
         layout: Layout,
         journal: Journal,
-        sink: Background | None = None,
-        say: Callable[[str], None] = lambda message: None,
+        sink: Background | None,
+        resumed: int | None,
+        say: Callable[[str], None],
     ) -> None:
         self.journal = journal
         self._config, self._layout, self._sink, self._say = config, layout, sink, say
         self._step = -1  # the highest that the sink was told
-        if sink is not None:
-            self._replay(sink, journal.lines)
+        if sink is not None and resumed is not None:
+            self._replay(sink, resumed)
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
         """Tell figures of a step, by their names."""
         self.journal.add(step, values)
         self._tell(step, lambda sink: sink.metrics(step, values))
-
-    def measured(self, measurement: Measurement) -> None:
-        """Tell what a validation measured."""
-        self.metrics(measurement.step, figures(measurement))
 
     def images(self, step: int, images: list[tuple[str, Image.Image]]) -> None:
         """Tell the validation images of a step, (prompt, image), in the prompts' order."""
@@ -56,9 +55,10 @@ class Tracker:
     def finished(self, folder: Path) -> None:
         """Tell what came out, an avatar's folder: the chart, samples, gallery, and the digest of
         `avatar.json`, which holds that of every other file."""
-        if self._sink is None:
+        try:
+            listed = (folder / MANIFEST).read_bytes()
+        except OSError:  # whoever reads the avatar will say so
             return
-        listed = (folder / MANIFEST).read_bytes()
         manifest = AvatarManifest.model_validate_json(listed)
         step = max(self._step, manifest.steps_trained)
         pictures = _of_the_avatar(folder, manifest.config)
@@ -71,16 +71,22 @@ class Tracker:
         self._tell(step, tell)
 
     def finish(self, exit_code: int) -> None:
-        """End the run. Waits for a server so long at most."""
+        """End the run. Waits for a server no longer than is said above."""
         if self._sink is None:
             return
-        if not self._sink.close(exit_code, CLOSING_SECONDS):
-            self._say(
-                "the tracker's server has not taken everything yet, and is waited for no longer: "
-                f"the run is whole in {self._layout.output.name}/, and wandb sync sends it."
-            )
+        seconds = CLOSING_SECONDS if exit_code == 0 else LEAVING_SECONDS
+        ended = self._sink.close(exit_code, seconds)
         self._hear()
+        if not ended:
+            self._say(
+                f"{self._sink.name} has not taken everything in {seconds:.0f} s, and is waited for "
+                "no longer: what was told lies in the job's output."
+            )
         self._sink = None
+
+    def back_to(self, step: int) -> None:
+        """Say that the training goes on from a step: what lay behind it counts no more."""
+        self.journal.back_to(step)
 
     def _tell(self, step: int, call: Callable[[Sink], None]) -> None:
         if self._sink is None or step < self._step:  # tried again, after a loss that ran away
@@ -100,17 +106,13 @@ class Tracker:
             for number, (prompt, image) in enumerate(zip(prompts, images, strict=False))
         ]
 
-    def _replay(self, sink: Background, lines: list[Line]) -> None:
+    def _replay(self, sink: Background, resumed: int) -> None:
         """Tell a sink what others were told before the training was interrupted."""
-        last = max((step for step, _ in lines), default=-1)
-        drawn: dict[int, list[Path]] = {}
-        for folder in self._layout.validation.glob("step-*"):
-            number = folder.name.removeprefix("step-")
-            if number.isdigit() and int(number) <= last:
-                drawn[int(number)] = sorted(folder.glob("*.png"), key=lambda path: path.name)
+        drawn = drawn_at(self._layout.validation)
+        drawn = {step: files for step, files in drawn.items() if step <= resumed}
         told: dict[int, dict[str, float]] = {}
-        for step, values in lines:
-            told.setdefault(step, {}).update(values)
+        for line in self.journal.lines:
+            told.setdefault(line.step, {}).update(line.values)
         for step in sorted({*told, *drawn}):
             if step in told:
                 sink.call(partial(_tell_kept, step=step, values=told[step]))
@@ -127,31 +129,6 @@ def _tell_kept(sink: Sink, step: int, values: dict[str, float]) -> None:
 def _show_kept(sink: Sink, step: int, pictures: list[Picture]) -> None:
     kept = [picture for picture in pictures if Path(str(picture.image)).is_file()]
     sink.pictures(step, kept)
-
-
-def figures(measurement: Measurement) -> dict[str, float]:
-    """Return the figures of a measurement under the names that a tracker shows."""
-    found: dict[str, float | None] = {
-        f"measured/{name}": getattr(measurement, name)
-        for name in (
-            "likeness",
-            "likeness_floor",
-            "likeness_ceiling",
-            "likeness_share",
-            "retention",
-            "nearest_photo",
-            "memorisation",
-            "class_drift",
-            "seconds",
-        )
-    }
-    for name in ("fid", "kid"):
-        interval = getattr(measurement, name)
-        if interval is not None:
-            found[f"measured/{name}"] = interval.value
-            found[f"measured/{name}_low"] = interval.low
-            found[f"measured/{name}_high"] = interval.high
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _key(number: int, prompt: str) -> str:
@@ -207,4 +184,4 @@ def make_tracker(
         from training_entrypoint.tracking.tensorboard import open_writer
 
         sink = Background(partial(open_writer, config, layout.output), "TensorBoard")
-    return Tracker(config, layout, journal, sink, say)
+    return Tracker(config, layout, journal, sink, resumed, say)
