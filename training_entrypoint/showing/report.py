@@ -6,12 +6,15 @@ Everything in it that is not ours is escaped; pictures are in the page itself.
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from lensa.contract.environment import HOURLY
 from lensa.contract.measures import Interval, Measurement
 from training_entrypoint.showing.gathering import Shown
 from training_entrypoint.showing.pictures import data_uri, small
@@ -181,7 +184,23 @@ def _cost(shown: Shown) -> list[tuple[str, str]]:
         rows.append(("memory", f"{max(memory):.2f} GB at most"))
     if shown.machine:
         rows.append(("machine", shown.machine))
+    hourly = _hourly()
+    if hourly is None:
+        rows.append(("price", "not known here"))
+    else:
+        dollars = journal.seconds / 3600 * hourly
+        what = "without the container's start and its end; spot costs less"
+        rows.append(("price", f"${dollars:.2f} at ${hourly:g} an hour on demand, {what}"))
     return rows
+
+
+def _hourly() -> float | None:
+    """Return the dollars an hour that whoever started the job says; None if nobody does."""
+    try:
+        hourly = float(os.environ.get(HOURLY, ""))
+    except ValueError:
+        return None
+    return hourly if 0 <= hourly < math.inf else None
 
 
 def _duration(seconds: float) -> str:
