@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,18 +23,17 @@ from torch import nn
 from tqdm import tqdm
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from mini.attributes import IDENTITY_FIELDS, VALUES, from_indices
+from mini.attributes import VALUES, from_indices
 from mini.captions import caption
 from mini.classifier import soften
 from mini.parallel import Budget, cosine
+from mini.persons import between, draw_pairs, person_loss, persons, pictures_of
 from mini.train_vae import to_model
 from mini.work import EMA, save_atomically, work_path
 
 SIDE, PATCH = 64, 8
 WIDTH = 192
 FEATURES = 128  # of what is compared
-TEMPERATURE = 0.1  # of the persons' loss; that of the captions is learned
-IDENTITY_COLUMNS = [list(VALUES).index(name) for name in IDENTITY_FIELDS]
 
 
 def build(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -94,44 +92,6 @@ class Heads(nn.Module):
         return torch.stack(losses).mean()
 
 
-def persons(labels: np.ndarray) -> np.ndarray:
-    """A number for each picture's person (N,)."""
-    return np.unique(labels[:, IDENTITY_COLUMNS], axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def pictures_of(who: np.ndarray) -> dict[int, list[int]]:
-    """The pictures of each person."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for index, person in enumerate(who.tolist()):
-        found[person].append(index)
-    return found
-
-
-def draw_pairs(
-    rng: random.Random, who: np.ndarray, partners: dict[int, list[int]], count: int
-) -> tuple[list[int], list[int]]:
-    """`count` pictures at random, and for each another one of the same person (itself if alone)."""
-    first = [rng.randrange(len(who)) for _ in range(count)]
-    second = []
-    for index in first:
-        others = [other for other in partners[int(who[index])] if other != index]
-        second.append(rng.choice(others or [index]))
-    return first, second
-
-
-def between(rows: torch.Tensor, columns: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """InfoNCE in both directions of two batches (N, D) of unit vectors, already scaled.
-
-    `same` (N, N) is true where row and column belong together: beside the diagonal such pairs are
-    no negatives.
-    """
-    logits = rows @ columns.T
-    others = same & ~torch.eye(len(same), dtype=torch.bool)
-    logits = logits.masked_fill(others, -torch.inf)
-    target = torch.arange(len(logits))
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
-
 def said(labels: np.ndarray, rng: random.Random) -> str:
     """A caption, not empty."""
     while not (text := caption(from_indices(labels), rng)):
@@ -166,7 +126,7 @@ def main() -> None:
     data = np.load(work_path("avatars.npz"))
     images, labels = data["images"], data["labels"]
     who = persons(labels)
-    partners = pictures_of(who)
+    pictures = pictures_of(who)
 
     path = work_path("embedder.pt")
     step, spent = 0, 0.0
@@ -192,7 +152,7 @@ def main() -> None:
     while (progress := budget.progress(step, 1)) < 1:
         for group in optimizer.param_groups:
             group["lr"] = cosine(progress, args.lr, warmup=0.05)
-        first, second = draw_pairs(rng, who, partners, args.batch // 2)
+        first, second = draw_pairs(rng, who, pictures, args.batch // 2)
         batch = first + second
         pixels = to_model(images[batch])
         mirrored = torch.rand(len(pixels), generator=generator) < 0.5
@@ -206,13 +166,11 @@ def main() -> None:
         image, text = image.float(), text.float()
         seen, read = F.normalize(image), F.normalize(text)
         picture = torch.tensor(batch)
-        ours, theirs = seen.split(len(first))
-        person = torch.from_numpy(who[first])
         losses = {
             "caption": between(
                 seen * model.logit_scale.exp(), read, picture[:, None] == picture[None]
             ),
-            "person": between(ours / TEMPERATURE, theirs, person[:, None] == person[None]),
+            "person": person_loss(seen, who[first]),
             "attributes": heads.loss(image, truth),
         }
         loss = losses["caption"] + 0.5 * losses["person"] + losses["attributes"]
