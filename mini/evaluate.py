@@ -62,7 +62,7 @@ def main() -> None:
     for name in args.figures:
         measured = FIGURES[name](pipeline)
         # Read anew and written at once: what is measured stays if the next one fails.
-        result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        result = of_these_weights()
         settings = {"steps": STEPS, "guidance": GUIDANCE} if name == "prompt_following" else {}
         result[name] = {"revision": lensa_mini.REVISION, **settings, **measured}
         RESULT.write_text(_compact(result))
@@ -72,6 +72,12 @@ def main() -> None:
     if any(name in OF_AVATARS for name in args.figures):
         for method in METHODS:
             print(subjects_sheet(method))
+
+
+def of_these_weights() -> dict[str, Any]:
+    """What was measured before, but for other weights' figures."""
+    result: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    return {k: v for k, v in result.items() if v["revision"] == lensa_mini.REVISION}
 
 
 def _compact(result: dict[str, Any]) -> str:

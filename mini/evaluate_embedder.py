@@ -16,17 +16,16 @@ from transformers import CLIPModel, CLIPTokenizer
 
 import lensa_mini
 from mini.attributes import STYLES, VALUES, from_indices
-from mini.captions import CLOTHES, FACIAL_HAIR, GLASSES, HAIR, SCENES, describe
+from mini.captions import describe
 from mini.draw import draw_one
 from mini.identity import GALLERY, renders_of
 from mini.prompt_following import visible
 from mini.train_vae import to_model
+from mini.words import ATTRIBUTES, sentence
 
 COUNT = 240
 SEED = 4  # of the pictures; figure 1 and the trainings have others
 EACH = 2  # renders of each person in each style
-READ = ("style", "background", "clothes", "glasses", "facial_hair", "hair_style", "hair_colour",
-        "skin")  # fmt: skip
 
 
 class Embedder:
@@ -58,23 +57,6 @@ class Embedder:
         return (self.images(images) @ self.texts(sentences).T).argmax(1).numpy()
 
 
-def sentence(attribute: str, value: str) -> str:
-    """A photo of somebody of whom one thing is known."""
-    said = {
-        "style": lambda: "" if value == "photo" else f", {value}",
-        "background": lambda: f", {SCENES.get(value, (f'{value} background',))[0]}",
-        "clothes": lambda: f", wearing a {CLOTHES[value][0]}",
-        "glasses": lambda: f" with {GLASSES[value][0]}",
-        "facial_hair": lambda: f" with {FACIAL_HAIR[value][-1]}",
-        "hair_style": lambda: f" with {HAIR[value][0].format(colour='').strip()}".replace(
-            "  ", " "
-        ),
-        "hair_colour": lambda: f" with {value} hair",
-        "skin": lambda: f" with {value} skin",
-    }
-    return "a photo of a person" + said[attribute]()
-
-
 def embedder_figure(_: object = None) -> dict[str, Any]:
     """Retrieval among `COUNT` held-out pictures, attributes by words, and same person or not."""
     embedder = Embedder()
@@ -97,7 +79,8 @@ def embedder_figure(_: object = None) -> dict[str, Any]:
         "caption_of_picture": retrieval(scores),
         "picture_of_caption": retrieval(scores.T),
         "words": {
-            name: round(accuracy(embedder.read(images, name), labels, name), 4) for name in READ
+            name: round(accuracy(embedder.read(images, name), labels, name), 4)
+            for name in ATTRIBUTES
         },
         "people": len(GALLERY),
         "same_person_auc": {

@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 python -m mini.train_embedder --steps 1400
 
 It says how alike two pictures are, and how well a picture fits its prompt, wherever no large CLIP
-is at hand. Three losses, weighed together: picture against caption; two pictures of one person
-against other people's (Khosla et al. 2020, arXiv:2004.11362), without which a cosine would tell
-backgrounds apart and not faces; and a linear head an attribute, which is thrown away at the end
-and makes the first two learn in minutes. Half of the pictures are softened (`classifier.soften`),
+is at hand. Four losses, weighed together: picture against caption; picture against sentences that
+say one thing (`mini.words`), since a prompt often does; two pictures of one person against other
+people's (Khosla et al. 2020, arXiv:2004.11362), without which a cosine would tell backgrounds apart
+and not faces; and a linear head an attribute, which is thrown away at the end and makes the others
+learn in minutes. Half of the pictures are softened (`classifier.soften`),
 since generated ones are soft.
 """
 
@@ -29,6 +30,7 @@ from mini.classifier import soften
 from mini.parallel import Budget, cosine
 from mini.persons import between, draw_pairs, person_loss, persons, pictures_of
 from mini.train_vae import to_model
+from mini.words import ATTRIBUTES, sentence
 from mini.work import EMA, save_atomically, work_path
 
 SIDE, PATCH = 64, 8
@@ -90,6 +92,28 @@ class Heads(nn.Module):
             F.cross_entropy(head(features), labels[:, k]) for k, head in enumerate(self.heads)
         ]
         return torch.stack(losses).mean()
+
+
+def words_loss(
+    model: CLIPModel,
+    tokenizer: CLIPTokenizer,
+    seen: torch.Tensor,
+    labels: torch.Tensor,
+    rng: random.Random,
+) -> torch.Tensor:
+    """Cross-entropy of unit vectors of images (N, D) against the sentences of all values of an
+    attribute, over the attributes of `mini.words`."""
+    texts = [[sentence(name, value, rng) for value in VALUES[name]] for name in ATTRIBUTES]
+    with torch.autocast("cpu", torch.bfloat16):
+        read = text_features(model, tokenizer, [text for one in texts for text in one])
+    logits = model.logit_scale.exp() * seen @ F.normalize(read.float()).T
+    losses = [
+        F.cross_entropy(part, labels[:, list(VALUES).index(name)])
+        for name, part in zip(
+            ATTRIBUTES, logits.split([len(one) for one in texts], dim=1), strict=True
+        )
+    ]
+    return torch.stack(losses).mean()
 
 
 def said(labels: np.ndarray, rng: random.Random) -> str:
@@ -171,9 +195,11 @@ def main() -> None:
                 seen * model.logit_scale.exp(), read, picture[:, None] == picture[None]
             ),
             "person": person_loss(seen, who[first]),
+            "words": words_loss(model, tokenizer, seen, truth, rng),
             "attributes": heads.loss(image, truth),
         }
-        loss = losses["caption"] + 0.5 * losses["person"] + losses["attributes"]
+        loss = losses["caption"] + 0.5 * losses["person"]
+        loss = loss + losses["words"] + losses["attributes"]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -184,7 +210,7 @@ def main() -> None:
         step += 1
         bar.update()
         bar.set_postfix({k: f"{v.item():.2f}" for k, v in losses.items()}, refresh=False)
-        if step % 200 == 0:
+        if step % 100 == 0:
             save()
     save()
 
