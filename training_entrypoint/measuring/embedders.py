@@ -44,7 +44,8 @@ _OWN: dict[str, Callable[[], Embedder]] = {"dinov2": load_dinov2, "face": Faces}
 
 def find_embedders(config: TrainingConfig, base: Path | None = None) -> Looking:
     """Return what measures a training: what is asked for, else what the base names, else the
-    packaged one, else nothing. `base` is a folder that may hold an `embedder` beside the base."""
+    packaged one, else nothing. `base` is the folder that the base comes from, if it is one: it
+    may hold an `embedder` beside the base's own parts."""
     texts, notes = _first_clip(_clips(config, base))
     images: Embedder | None = texts
     if config.embedder in _OWN:
@@ -59,7 +60,9 @@ def find_embedders(config: TrainingConfig, base: Path | None = None) -> Looking:
 def _clips(config: TrainingConfig, base: Path | None) -> list[str]:
     """Return what may be loaded as CLIP, the best first."""
     refs = [EMBEDDER] if config.embedder == "clip" else []
-    if base is not None and (base / "embedder").is_dir():  # the mirror's: no hub is asked
+    if base is None and config.base.source == "folder":
+        base = Path(config.base.location)
+    if base is not None and (base / "embedder").is_dir():  # no hub is asked
         refs.append(str(base / "embedder"))
     if config.base.embedder is not None:
         refs.append(config.base.embedder)

@@ -101,7 +101,7 @@ def _request(config: TrainingConfig, prompt: str, *, subject: bool = True) -> Ge
         seed=config.seed,
         width=config.resolution,
         height=config.resolution,
-        steps=config.validation_steps,
         quality="draft",  # half of the steps: enough to be measured by
+        steps=config.validation_steps,
         safety=False,
     ).suited_to(config.base)
