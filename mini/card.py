@@ -144,9 +144,15 @@ def speed(figure: dict[str, Any]) -> str:
         ["`gallery_seconds`, 8 images", sorted(figure["galleries"])[1],
          figure["gallery_seconds"], f"under {goal['gallery_seconds']}"]
     )  # fmt: skip
-    return "Two trainings went on at once, one CPU core each; galleries alone, at an endpoint." + (
-        table(["", "median", "longest", "to reach"], rows)
+    steps = " and ".join(
+        f"{figure[m]['steps_trained']:.0f} steps ({m}, step {figure[m]['step_exported']:.0f} "
+        "was exported)"
+        for m in ("lora", "full")
     )
+    return (
+        "Two trainings went on at once, one CPU core each; galleries alone, at an endpoint. The "
+        f"median training had {steps}."
+    ) + table(["", "median", "longest", "to reach"], rows)
 
 
 def embedder(figure: dict[str, Any]) -> str:

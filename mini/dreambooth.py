@@ -202,7 +202,14 @@ def perform(run: Run) -> None:
     drawer = load_avatar(avatar.path)
     images = draw(drawer.order(request_for(probe, run.seed)) for probe in probes_of(run))
     partial_file = kept.with_suffix(".tmp.npz")
-    np.savez(partial_file, images=images, seconds=seconds, steps=avatar.manifest.steps_trained)
+    manifest = avatar.manifest
+    np.savez(
+        partial_file,
+        images=images,
+        seconds=seconds,
+        steps=manifest.steps_trained,
+        exported=manifest.choice.step if manifest.choice else manifest.steps_trained,
+    )
     partial_file.rename(kept)
     # Gigabytes over all runs, and nobody goes on from a finished one.
     shutil.rmtree(Layout(avatar.path.parent).checkpoints, ignore_errors=True)
@@ -253,10 +260,11 @@ def load_images(name: str) -> np.ndarray:
     return np.load(folder() / f"{name}.npz")["images"]
 
 
-def load_cost(run: Run) -> tuple[float, int]:
-    """The seconds that a training took (NaN: it was interrupted), and its steps."""
+def load_cost(run: Run) -> dict[str, float]:
+    """The `seconds` that a training took (NaN: it was interrupted), the `steps` that were trained,
+    and the one that was `exported`."""
     kept = np.load(folder() / f"{run.name}.npz")
-    return float(kept["seconds"]), int(kept["steps"])
+    return {name: float(kept[name]) for name in ("seconds", "steps", "exported")}
 
 
 def main() -> None:

@@ -108,22 +108,24 @@ class Way:
     ceiling: np.ndarray
 
 
+def lengths(ways: Sequence[Way]) -> np.ndarray:
+    """How far the avatars came and how far it was, summed: (2,)."""
+    pairs = [(w.avatar - w.base, w.ceiling - w.base) for w in ways]
+    return np.array([[np.nansum(one) for one in pair] for pair in pairs]).reshape(-1, 2).sum(0)
+
+
 def share(ways: Sequence[Way]) -> float:
-    """How far the avatars came."""
-    done = sum(float(np.nansum(way.avatar - way.base)) for way in ways)
-    return done / sum(float(np.nansum(way.ceiling - way.base)) for way in ways)
+    """How far the avatars came, of the whole way."""
+    done, whole = lengths(ways)
+    return float(done / whole)
 
 
 def told(ways: Sequence[Way]) -> dict[str, Any]:
     """The share, its interval, and the mean matches that it was made of."""
-    rng = np.random.default_rng(0)
-    by_subject = [[way for way in ways if way.run.subject == number] for number in SUBJECTS]
-    resampled = [
-        share([way for i in rng.integers(len(by_subject), size=len(by_subject))
-               for way in by_subject[i]])
-        for _ in range(2000)
-    ]  # fmt: skip
-    low, high = np.percentile(resampled, (2.5, 97.5))
+    people = np.array([lengths([w for w in ways if w.run.subject == i]) for i in SUBJECTS])
+    drawn = np.random.default_rng(0).integers(len(people), size=(2000, len(people)))
+    done, whole = people[drawn].sum(1).T
+    low, high = np.percentile(done / whole, (2.5, 97.5))
     means = {
         kind: float(np.nanmean([getattr(way, kind) for way in ways]))
         for kind in ("base", "avatar", "ceiling")

@@ -210,11 +210,12 @@ def speed_figure(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
     result: dict[str, Any] = {"to_reach": {"train_seconds": 120, "gallery_seconds": 10}}
     for method in METHODS:
         costs = [dreambooth.load_cost(run) for run in runs_of(method)]
-        seconds = [second for second, _ in costs if second == second]
+        seconds = [cost["seconds"] for cost in costs if cost["seconds"] == cost["seconds"]]
         result[method] = {
             "train_seconds": round(statistics.median(seconds), 1),
             "longest": round(max(seconds), 1),
-            "steps": statistics.median(steps for _, steps in costs),
+            "steps_trained": statistics.median(cost["steps"] for cost in costs),
+            "step_exported": statistics.median(cost["exported"] for cost in costs),
             "of_runs": len(seconds),
         }
     avatar = lensa.Client(backend="local", home=dreambooth.folder() / "home").avatar(

@@ -22,6 +22,7 @@ from training.running import Job, make_job
 from training.wandb_file import RunFile, read_run
 
 from lensa.contract import BASES, Concept
+from training_entrypoint.tracking.background import Background
 from training_entrypoint.tracking.public import public
 
 NAME = "lensa-7k2m0000-1f3a9c2e"
@@ -175,6 +176,39 @@ def test_a_server_that_does_not_answer_stops_no_training(tmp_path: Path, server:
     assert "Weights & Biases cannot be reached" in said
     assert "wandb sync" in said
     assert seen(run_of(job), "loss") == [1, 2, 3, 4]
+
+
+class Hanging:
+    """A server that takes the run, and from then on nothing."""
+
+    def __init__(self) -> None:
+        self.forever = threading.Event()
+
+    def metrics(self, step: int, values: Any) -> None:
+        self.forever.wait(60)
+
+    pictures = summary = close = metrics
+
+
+def test_one_that_hangs_in_the_middle_holds_up_neither_steps_nor_the_end() -> None:
+    sink = Hanging()
+    background = Background(lambda say: sink, "the tracker")
+    for step in range(10_000):
+        background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
+    assert not background.close(0, seconds=0.1)
+    assert background.notices() == ["the tracker takes no more: some of what was told is left out"]
+    sink.forever.set()
+
+
+def test_what_a_tracker_fails_with_is_said_once() -> None:
+    def opening(say: Any) -> Any:
+        raise OSError("no such place")
+
+    background = Background(opening, "the tracker")
+    for step in range(3):
+        background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
+    assert background.close(0, seconds=10)
+    assert background.notices() == ["the tracker is left out from here: no such place"]
 
 
 def events(file: Path) -> Iterator[Event]:

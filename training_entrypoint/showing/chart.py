@@ -160,24 +160,48 @@ def _figure(
 
     columns = min(2, max(1, len(drawn)))
     rows = -(-len(drawn) // columns)
-    prompts = max((len(images) for images in strip.values()), default=0)
+    above = 0.3 + (0.3 if title else 0.0)
     # Each picture is square: a strip of many is lower than one of few.
-    low = prompts * min(1.6, _WIDTH / max(1, len(strip)))
-    below = low + 0.5 if strip else 0.0
-    figure = Figure(figsize=(_WIDTH, rows * _ROW + below + 0.3), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=[rows * _ROW, below]) if strip else [figure]
-    grid = parts[0].add_gridspec(rows, columns) if drawn else None
+    prompts = max((len(images) for images in strip.values()), default=0)
+    side = min(1.6, _WIDTH / max(1, len(strip)))
+    below = 0.5 + prompts * side if strip else 0.0
+    high = above + rows * _ROW + below
+    figure = Figure(figsize=(_WIDTH, high))
+    # Fixed margins: to have them found would take half of the time.
+    across = {"left": 0.055, "right": 0.99}
+    if drawn:
+        bottom = (below + 0.45) / high
+        grid = figure.add_gridspec(
+            rows, columns, **across, bottom=bottom, top=1 - above / high, hspace=0.5, wspace=0.12
+        )
     last = max((curve.points[-1][0] for panel in drawn for curve in panel.curves), default=0)
     for number, panel in enumerate(drawn):
-        alone = number + 1 == len(drawn) and number % columns == 0  # in its row: it gets all of it
-        place = grid[number // columns, :] if alone else grid[number // columns, number % columns]
-        axes = parts[0].add_subplot(place)
+        row, column = divmod(number, columns)
+        alone = number + 1 == len(drawn) and column == 0  # in its row: it gets all of it
+        axes = figure.add_subplot(grid[row, :] if alone else grid[row, column])
         _draw(axes, panel, choice)
         axes.set_xlim(-0.03 * last, 1.03 * last + 1)
-    if title and drawn:
-        parts[0].suptitle("\n".join(wrap(title, 110)), x=0.01, ha="left", fontsize=10)
+    if title:
+        figure.suptitle(
+            "\n".join(wrap(title, 120)[:2]),
+            x=0.01,
+            y=1 - 0.08 / high,
+            ha="left",
+            va="top",
+            fontsize=10,
+        )
     if strip:
-        _strip(parts[1], choice, strip, prompts)
+        place = figure.add_gridspec(
+            prompts,
+            len(strip),
+            left=0.01,
+            right=0.99,
+            bottom=0.05 / high,
+            top=(below - 0.45) / high,
+            hspace=0.08,
+            wspace=0.06,
+        )
+        _strip(figure, place, choice, strip)
     return figure
 
 
@@ -207,24 +231,20 @@ def _draw(axes: Any, panel: Panel, choice: Choice | None) -> None:
 
 
 def _strip(
-    part: Any, choice: Choice | None, strip: Mapping[int, Sequence[Image.Image]], prompts: int
+    figure: Any, place: Any, choice: Choice | None, strip: Mapping[int, Sequence[Image.Image]]
 ) -> None:
-    grid = part.subplots(prompts, len(strip), squeeze=False)
     for column, (step, images) in enumerate(sorted(strip.items())):
         exported = choice is not None and choice.step == step
-        for row in range(prompts):
-            axes = grid[row][column]
+        marked = {"color": RED} if exported else {}
+        for row, image in enumerate(images):
+            axes = figure.add_subplot(place[row, column])
+            axes.imshow(image)
             axes.grid(visible=False)
             axes.set_xticks([])
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set_visible(exported)
-                spine.set_color(RED)
-                spine.set_linewidth(2)
-            if row < len(images):
-                axes.imshow(images[row])
-            else:
-                axes.set_axis_off()
-        title = f"step {step}" + ("\nexported" if exported else "")
-        marked = {"color": RED} if exported else {}
-        grid[0][column].set_title(title, fontsize=8, loc="center", **marked)
+                spine.set(linewidth=2, **marked)
+            if row == 0:
+                title = f"step {step}" + (", exported" if exported else "")
+                axes.set_title(title, fontsize=8, loc="center", **marked)

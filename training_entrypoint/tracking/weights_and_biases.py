@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ def open_run(
     config: TrainingConfig, job: str, folder: Path, say: Callable[[str], None]
 ) -> WandbRun:
     """Return the job's run. It goes by the job's id: resumed, it is the same one."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # it says where it found the key
     import wandb  # late: a second that other trackers do not pay
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,9 @@ def open_run(
                 "Weights & Biases cannot be reached, and the run is kept here instead: wandb sync "
                 f"sends it ({reason})"
             )
+            with suppress(Exception):
+                wandb.teardown()  # else the run's id is in use
+            shutil.rmtree(folder / "wandb", ignore_errors=True)  # nothing was told it yet
     return WandbRun(wandb, _begin(wandb, config, job, folder, "offline"))
 
 
