@@ -20,9 +20,10 @@ from lensa.contract import Choice, Measurement, TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.ema import Average
+from training_entrypoint.hardware import peak_memory
 from training_entrypoint.loss import Data, dreambooth_loss
 from training_entrypoint.memory import Plan
-from training_entrypoint.optimizers import make_optimizer, set_learning_rate
+from training_entrypoint.optimizers import make_optimizer, rates, set_learning_rate
 from training_entrypoint.prompts import Conditioning
 from training_entrypoint.randomness import seed_everything
 from training_entrypoint.report import Report
@@ -77,9 +78,11 @@ def train(
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
     selection.begin(step)
+    tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
     losses: list[torch.Tensor] = []
+    norms: list[torch.Tensor] = []  # of the gradients, before they are clipped
 
     def judge() -> float:
         """The mean loss since the last report: the only wait for the device in this loop."""
@@ -162,7 +165,8 @@ def train(
                 share = share / config.gradient_accumulation
                 accelerator.backward(share)
                 loss += share.detach()
-        change.note(accelerator.clip_grad_norm_(parameters, config.max_grad_norm))
+        norms.append(accelerator.clip_grad_norm_(parameters, config.max_grad_norm).detach())
+        change.note(norms[-1])
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:
@@ -172,10 +176,14 @@ def train(
         if step % group == 0 or step == config.steps:
             mean = judge()
             losses.clear()
-            report.progress(
+            speed = report.progress(
                 step, config.steps, loss=mean, learning_rate=rate, images_per_step=images
             )
-            tracker.metrics(step, {"loss": mean, "learning_rate": rate})
+            figures = {"loss": mean, "gradient_norm": torch.stack(norms).mean().item()}
+            norms.clear()
+            figures |= rates(optimizer)
+            figures |= {"images_per_second": speed, "memory_gb": peak_memory() / 1e9}
+            tracker.metrics(step, figures)
         if config.checkpoint_every and step % config.checkpoint_every == 0 and step < config.steps:
             with report.not_counting():
                 save(step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.devices import device
 from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
-from training_entrypoint import checkpoints
+from training_entrypoint import checkpoints, showing
 from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
 from training_entrypoint.compute import counting
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
-from training_entrypoint.hardware import DTYPES, precision
+from training_entrypoint.hardware import DTYPES, machine, precision
 from training_entrypoint.images import encode
 from training_entrypoint.inputs import Photos, find_photos, with_class_images
 from training_entrypoint.loss import Data
@@ -57,7 +58,13 @@ def run(
     found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
     stop.step = found[0] if found else 0
     stop.check()
-    tracker = make_tracker(config, job_id(config), layout.output)
+    tracker = make_tracker(
+        config,
+        job_id(config),
+        layout,
+        resumed=found[0] if found else None,
+        say=report.notice,
+    )
     exit_code = 1
     try:
         steps = _run(config, layout, report, stop, deadline, tracker, photos, chosen)
@@ -175,7 +182,17 @@ def _run(
         # There a stop, and a time that is over, are the job's end, and AWS keeps what lies in the
         # model folder. Here the same call goes on with the gallery, as long as there is no avatar.
         before_gallery=on_platform(),
+        show=partial(
+            showing.write,
+            layout=layout,
+            journal=tracker.journal,
+            photos=photos.files,
+            notices=report.notices,
+            machine=machine(),
+            say=report.notice,
+        ),
     )
+    tracker.finished(layout.model)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from inference_entrypoint.unused import bring_back
 from lensa.contract import TrainingConfig
 from training_entrypoint.trainable import Trainable
 
@@ -20,6 +21,7 @@ def make_optimizer(config: TrainingConfig, trainable: Trainable) -> torch.optim.
     options: dict[str, Any] = {"weight_decay": config.weight_decay, "betas": (0.9, 0.999)}
     groups = trainable.groups()
     if config.optimizer == "adamw8bit":
+        bring_back("bitsandbytes")
         import bitsandbytes  # late: it costs a second, and most runs on a CPU do without it
 
         return bitsandbytes.optim.AdamW8bit(groups, **options)
@@ -54,6 +56,15 @@ def set_learning_rate(
         group["lr"] = group["base_lr"] * factor
     first = optimizer.param_groups[0]
     return first["lr"] * first.get("d", 1.0)  # d: what Prodigy has found so far
+
+
+def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the learning rates in force: the UNet's, and the text encoder's if it is trained."""
+    names = ("learning_rate", "text_encoder_learning_rate")
+    groups = optimizer.param_groups
+    return {
+        name: group["lr"] * group.get("d", 1.0) for name, group in zip(names, groups, strict=False)
+    }
 
 
 def schedule(config: TrainingConfig, step: int) -> float:
