@@ -102,5 +102,6 @@ def _request(config: TrainingConfig, prompt: str, *, subject: bool = True) -> Ge
         width=config.resolution,
         height=config.resolution,
         quality="draft",  # half of the steps: enough to be measured by
+        steps=config.validation_steps,
         safety=False,
     ).suited_to(config.base)
