@@ -39,7 +39,7 @@ from inference_entrypoint.channel import (
 )
 from inference_entrypoint.logs import log_to_stderr
 from inference_entrypoint.statuses import GOING, Busy, refusal, words
-from inference_entrypoint.unused import leave_out
+from inference_entrypoint.unused import lean_imports, leave_out
 from lensa.contract import GenerationRequest
 from lensa.errors import ArtifactError, LensaError, TooMuchError
 
@@ -255,7 +255,8 @@ def load(folders: Sequence[Path]) -> Any:
 
     Raises as `load_model` does; ArtifactError if not even one of several avatars can be drawn.
     """
-    from inference_entrypoint.inference import load_model
+    with lean_imports():
+        from inference_entrypoint.inference import load_model
 
     model = load_model(folders)
     # Small, so that a CPU makes it too. No safety checker looks at it: a request may leave it out,

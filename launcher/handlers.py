@@ -54,7 +54,11 @@ def _set_up(code: Path) -> ModuleType:
     from launcher.secrets import read_secrets  # late: see launcher/container.py
 
     read_secrets(os.environ)
-    from inference_entrypoint import aws_image
+    from inference_entrypoint.unused import lean_imports, leave_out
+
+    leave_out()
+    with lean_imports():
+        from inference_entrypoint import aws_image
 
     return aws_image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -26,6 +27,15 @@ TINY = {
     "validation_prompts": ["a photo of {subject}"],
     "tracker": "none",
 }
+
+
+gc.disable()  # until everything is imported: see `inference_entrypoint.unused`
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not look at a million objects again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 
+from inference_entrypoint.unused import lean_imports, leave_out
 from lensa.contract import Layout, TrainingConfig
 from lensa.errors import BaseModelError, ConfigError, LensaError, StorageError, TrainingError
 from training_entrypoint.deadline import Deadline
@@ -36,7 +37,8 @@ def main(started: float | None = None) -> int:
         if not layout.config.is_file():
             raise ConfigError(f"there is no training configuration at {layout.config}.")
         config = TrainingConfig.model_validate_json(layout.config.read_bytes())
-        with stop.at_once():  # late: a bad configuration is told in a second
+        leave_out("bitsandbytes")  # peft would import it; the one optimizer that needs it still can
+        with stop.at_once(), lean_imports():  # late: a bad configuration is told in a second
             from training_entrypoint.hardware import keep_freed_memory
             from training_entrypoint.job import job_id, run
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from inference_entrypoint.unused import bring_back
 from lensa.contract import TrainingConfig
 from training_entrypoint.trainable import Trainable
 
@@ -20,6 +21,7 @@ def make_optimizer(config: TrainingConfig, trainable: Trainable) -> torch.optim.
     options: dict[str, Any] = {"weight_decay": config.weight_decay, "betas": (0.9, 0.999)}
     groups = trainable.groups()
     if config.optimizer == "adamw8bit":
+        bring_back("bitsandbytes")
         import bitsandbytes  # late: it costs a second, and most runs on a CPU do without it
 
         return bitsandbytes.optim.AdamW8bit(groups, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lensa.contract import GenerationRequest, Layout, Measurement, TrainingConfi
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.measuring import record
 from training_entrypoint.measuring.embedders import find_embedders
-from training_entrypoint.measuring.measure import Drawn, Measure
+from training_entrypoint.measuring.measure import ASIDES, Drawn, Measure
 from training_entrypoint.measuring.probes import Probe, probes_of
 from training_entrypoint.report import Report
 from training_entrypoint.stopping import StopRequest
@@ -129,7 +130,8 @@ class Validation:
             self._say(f"the validation images cannot be measured: {first}")
             return None
         for note in measured.notes if measured is not None else ():
-            self._say(f"validation: {note}.")
+            if note not in ASIDES:
+                self._say(f"validation: {note}.")
         return measured
 
     def _begin(self, step: int) -> Measure | None:
@@ -144,6 +146,11 @@ class Validation:
                 self._say(note)
             if looking.images is not None:
                 measure = Measure(self.config, self.layout, looking, self.class_files)
+                if measure.blind and looking.texts is not None:
+                    name = looking.texts.name
+                    self._say(f"no photo shows a face: likeness is measured by {name} instead.")
+                    looking = replace(looking, images=looking.texts)
+                    measure = Measure(self.config, self.layout, looking, self.class_files)
                 if step > 0 and (drawn := self._of_step_0()):  # another process drew them
                     measure.refer(drawn)
                 self._measure = measure

@@ -1,9 +1,15 @@
-"""What drawing never uses is not imported by a process that only draws."""
+"""What a process never uses is not imported by it."""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import subprocess
 import sys
+
+import pytest
+
+from inference_entrypoint.unused import bring_back, lean_imports, leave_out
 
 SCRIPT = """
 import sys
@@ -25,3 +31,19 @@ def test_it_draws_without_them() -> None:
     assert count == "1"
     assert "diffusers" in loaded
     assert not {"bitsandbytes", "sklearn", "scipy", "pandas"} & set(loaded)
+
+
+def test_what_was_left_out_can_be_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    assert leave_out("colorsys", "sys") == ["colorsys"]  # what is imported already stays
+    with pytest.raises(ImportError):
+        importlib.import_module("colorsys")
+    bring_back("colorsys", "sys")
+    assert importlib.import_module("colorsys") and sys.modules["sys"] is sys
+
+
+def test_garbage_is_collected_again_after_imports_and_after_one_that_fails() -> None:
+    with pytest.raises(ImportError), lean_imports():
+        assert not gc.isenabled()
+        importlib.import_module("nothing_of_this_name")
+    assert gc.isenabled()

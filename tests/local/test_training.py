@@ -18,7 +18,7 @@ from lensa.avatar import Avatar
 from lensa.client import Client
 from lensa.errors import BusyError, NotFoundError, TrainingStopped
 
-LONG = 400  # steps: seconds on `micro`, enough to interfere
+LONG = 120  # steps: seconds on `micro`, enough to interfere
 
 
 def weights(avatar: Avatar) -> dict[str, torch.Tensor]:

@@ -50,10 +50,20 @@ def portraits(folder: Path, count: int = 4) -> Path:
     return folder
 
 
-@pytest.fixture
-def checked(tmp_path: Path) -> Examined:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return portraits(tmp_path_factory.mktemp("masks") / "photos")
+
+
+@pytest.fixture(scope="module")
+def checked(folder: Path) -> Examined:
     grabcut()
-    return examine(portraits(tmp_path / "photos"), 64, masks=True)
+    return examine(folder, 64, masks=True)
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> Examined:
+    return examine(folder, 64)
 
 
 def test_a_person_is_told_from_the_background_by_the_face() -> None:
@@ -113,9 +123,8 @@ def test_a_person_whose_face_is_not_found_gets_none() -> None:
 
 
 def test_the_mask_is_the_alpha_channel_and_the_picture_below_it_is_whole(
-    tmp_path: Path, checked: Examined
+    checked: Examined, plain: Examined
 ) -> None:
-    plain = examine(tmp_path / "photos", 64)
     assert checked.photo_set.digests != plain.photo_set.digests
     for masked, whole in zip(checked.photo_set.photos, plain.photo_set.photos, strict=True):
         assert masked.masked and not whole.masked
@@ -127,8 +136,7 @@ def test_the_mask_is_the_alpha_channel_and_the_picture_below_it_is_whole(
         assert set(chunk_names(masked.png)) == {b"IHDR", b"IDAT", b"IEND"}  # nothing but pixels
 
 
-def test_what_is_left_out_is_shown_pale(tmp_path: Path, checked: Examined) -> None:
-    plain = examine(tmp_path / "photos", 64)
+def test_what_is_left_out_is_shown_pale(tmp_path: Path, checked: Examined, plain: Examined) -> None:
     assert np.asarray(checked.sheet()).mean() > np.asarray(plain.sheet()).mean() + 5
     assert "<img" in checked._repr_html_()
     first = write_preview(checked.photo_set, tmp_path / "preview")[0]

@@ -8,6 +8,7 @@ that it cannot be held against anybody else's; KID is not.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -39,8 +40,9 @@ def _with_bounds(score: Score, images: Tensor, classes: Tensor, seed: int) -> In
     if min(len(images), len(classes)) < LEAST:
         return None
     images, classes = _flattened(images, classes)
-    with torch.random.fork_rng(devices=[]):  # torchmetrics draws from the global state
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a buffer that might grow large
+        torch.manual_seed(seed)  # torchmetrics draws from the global state
         value = score(images, classes)
         again = torch.tensor(
             [score(_resampled(images), _resampled(classes)) for _ in range(_RESAMPLES)]

@@ -1,8 +1,8 @@
-"""Which network looks at the images: the one that was asked for, or what can be had."""
+"""Which networks look at the images: those that were asked for, or what can be had."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from lensa.contract import TrainingConfig
-from lensa.errors import LensaError
+from lensa.contract.bases import EMBEDDER
 from training_entrypoint.measuring.clip import Clip, load_clip
 from training_entrypoint.measuring.dinov2 import load_dinov2
 from training_entrypoint.measuring.faces import Faces
@@ -44,34 +44,47 @@ _OWN: dict[str, Callable[[], Embedder]] = {"dinov2": load_dinov2, "face": Faces}
 
 def find_embedders(config: TrainingConfig, base: Path | None = None) -> Looking:
     """Return what measures a training: what is asked for, else what the base names, else the
-    packaged one, else nothing. `base` is a folder that may hold an `embedder` of the base's own."""
-    notes: list[str] = []
+    packaged one, else nothing. `base` is the folder that the base comes from, if it is one: it
+    may hold an `embedder` beside the base's own parts."""
+    texts, notes = _first_clip(_clips(config, base))
+    images: Embedder | None = texts
+    if config.embedder in _OWN:
+        try:
+            images = _OWN[config.embedder]()
+        except Exception as error:  # whatever a library comes up with
+            name = texts.name if texts is not None else "nothing"
+            notes.append(f"{_said(error)} Likeness is measured by {name} in its place.")
+    return Looking(images, texts, tuple(notes))
 
-    def first(what: str, loads: Iterable[Callable[[], Embedder]]) -> Embedder | None:
-        failed: list[str] = []
-        for load in loads:
-            try:
-                found = load()
-            except (LensaError, ImportError) as error:
-                failed.append(str(error).rstrip("."))
-                continue
-            if failed:
-                notes.append(f"{failed[0]}. {what} by {found.name} in its place.")
-            return found
-        notes.append(f"{failed[0] if failed else 'the base names no embedder'}. {what} by nothing.")
-        return None
 
-    def clips() -> Iterable[Callable[[], Clip]]:
-        if base is not None and (base / "embedder").is_dir():
-            yield lambda: load_clip(str(base / "embedder"))
-        for ref in dict.fromkeys([config.base.embedder, PACKAGED]):
-            if ref is not None:
-                yield lambda ref=ref: load_clip(ref)
+def _clips(config: TrainingConfig, base: Path | None) -> list[str]:
+    """Return what may be loaded as CLIP, the best first."""
+    refs = [EMBEDDER] if config.embedder == "clip" else []
+    if base is None and config.base.source == "folder":
+        base = Path(config.base.location)
+    if base is not None and (base / "embedder").is_dir():  # no hub is asked
+        refs.append(str(base / "embedder"))
+    if config.base.embedder is not None:
+        refs.append(config.base.embedder)
+    return list(dict.fromkeys([*refs, PACKAGED]))
 
-    wanted = getattr(config, "embedder", "auto")
-    texts = first("Validation images are measured", clips())
-    assert texts is None or isinstance(texts, Clip)
-    if wanted not in _OWN:
-        return Looking(texts, texts, tuple(notes))
-    own = [_OWN[wanted], *([lambda: texts] if texts is not None else [])]
-    return Looking(first("Likeness is measured", own), texts, tuple(notes))
+
+def _first_clip(refs: list[str]) -> tuple[Clip | None, list[str]]:
+    """Return the first that can be loaded, and what is to be said about those that cannot."""
+    failed: list[str] = []
+    for ref in refs:
+        try:
+            found = load_clip(ref)
+        except Exception as error:
+            failed.append(_said(error))
+            continue
+        if not failed:
+            return found, []
+        drawn = ", which knows drawn avatars: of photos it tells little" if ref == PACKAGED else ""
+        return found, [f"{failed[0]} Images are measured by {found.name} in its place{drawn}."]
+    return None, [f"{failed[0]} Validation images are drawn, and measured by nothing."]
+
+
+def _said(error: Exception) -> str:
+    """Return what is wrong as a sentence."""
+    return f"{(str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')}."

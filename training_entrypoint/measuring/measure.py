@@ -17,9 +17,17 @@ from training_entrypoint.images import Crop, image_files, read_photo
 from training_entrypoint.measuring import distances, likeness, memorisation, retention
 from training_entrypoint.measuring.drift import drift
 from training_entrypoint.measuring.embedders import Embedder, Looking
+from training_entrypoint.measuring.faces import Faces
 from training_entrypoint.measuring.probes import Probe
 
 Drawn = Sequence[tuple[Probe, Image.Image]]
+
+_NO_CONTEXT = (
+    "no retention: no validation prompt says more than what is learned, as 'a photo of {subject} "
+    "on a beach' does"
+)
+_NO_WAY = "no class drift: to the embedder the class is as near as the photos are"
+ASIDES = {_NO_CONTEXT, _NO_WAY}  # why something is not measured, where nothing is wrong
 
 
 @dataclass(frozen=True)
@@ -57,15 +65,20 @@ class Measure:
         """Whose features they are."""
         return self._embedder.name
 
+    @property
+    def blind(self) -> bool:
+        """Whether it sees nothing in any photo, as no face."""
+        return not any(len(likeness.known(photos)) for photos in self._photos.values())
+
     def refer(self, drawn: Drawn) -> None:
         """Take what the base drew, at step 0, for what all later steps are held against."""
         self._base = self._features(drawn)
 
     def measure(self, step: int, drawn: Drawn) -> Measurement:
         """Return what the images of a step show; what cannot be told is None, with a note."""
-        if step == 0:
-            self.refer(drawn)
         now, probes = self._features(drawn), [probe for probe, _ in drawn]
+        if step == 0:
+            self._base = now
         notes: list[str] = []
         subjects = [probe for probe in probes if probe.role == "subject"]
         values = {
@@ -74,7 +87,7 @@ class Measure:
             "likeness_ceiling": self._ceiling(subjects, notes),
             "retention": self._retention(now, subjects, notes),
             **self._memorisation(now, subjects),
-            "class_drift": self._drift(now, [p for p in probes if p.role == "class"]),
+            "class_drift": self._drift(now, [p for p in probes if p.role == "class"], notes),
             **self._distances(now, notes),
         }
         numbers = {name: _number(name, value, notes) for name, value in values.items()}
@@ -83,7 +96,8 @@ class Measure:
     def _likeness(self, now: _Features, subjects: list[Probe], notes: list[str]) -> float | None:
         each = [self._to_photos(now.seen[probe.name], probe) for probe in subjects]
         if blind := sum(not now.seen[probe.name].isfinite().all() for probe in subjects):
-            notes.append(f"no face in {blind} of {len(subjects)} validation images")
+            what = "no face" if isinstance(self._embedder, Faces) else "nothing to measure"
+            notes.append(f"{what} in {blind} of {len(subjects)} validation images")
         return likeness.mean(each)
 
     def _floor(self, subjects: list[Probe], notes: list[str]) -> float | None:
@@ -105,7 +119,7 @@ class Measure:
         return likeness.mean([self._most(probe) for probe in subjects])
 
     def _retention(self, now: _Features, subjects: list[Probe], notes: list[str]) -> float | None:
-        shares = []
+        scores: list[tuple[float, float]] = []  # now, and the base's own
         for probe in subjects:
             if probe.context is None or self._texts is None:
                 continue
@@ -114,18 +128,16 @@ class Measure:
                 notes.append(f"the base's own image of {probe.context!r} is not there any more")
                 continue
             (text,) = self._texts.texts([probe.context])
-            share = retention.retention(
-                retention.score(now.read[probe.name], text), retention.score(own, text)
-            )
-            if share is None:
-                notes.append(f"the base itself does not draw {probe.context!r}")
-            shares.append(share)
+            now_read = now.read[probe.name]
+            scores.append((retention.score(now_read, text), retention.score(own, text)))
         if not any(probe.context for probe in subjects):
-            notes.append(
-                "no retention: no validation prompt says more than what is learned, as 'a photo of "
-                "{subject} on a beach' does"
-            )
-        return likeness.mean(shares)
+            notes.append(_NO_CONTEXT)
+        if not scores:
+            return None
+        share = retention.retention(scores)
+        if share is None:
+            notes.append("no retention: the base itself does not draw what the prompts say")
+        return share
 
     def _memorisation(self, now: _Features, subjects: list[Probe]) -> dict[str, float | None]:
         found = []
@@ -140,11 +152,11 @@ class Measure:
             "memorisation": max(ratios, default=None),
         }
 
-    def _drift(self, now: _Features, classes: list[Probe]) -> float | None:
-        if self._base is None:
+    def _drift(self, now: _Features, classes: list[Probe], notes: list[str]) -> float | None:
+        if self._base is None or not classes:  # said of the floor; a style has no class
             return None
         before = self._base.seen
-        return likeness.mean(
+        gone = likeness.mean(
             [
                 drift(
                     self._to_photos(before[probe.name], probe),
@@ -155,6 +167,9 @@ class Measure:
                 if probe.name in before
             ]
         )
+        if gone is None:
+            notes.append(_NO_WAY)
+        return gone
 
     def _distances(self, now: _Features, notes: list[str]) -> dict[str, Interval | None]:
         if self._classes is None:
@@ -162,7 +177,7 @@ class Measure:
         seed = self._config.seed
         images = torch.stack([row for name, row in now.seen.items() if "plain" not in name])
         found = {"kid": distances.kid(images, self._classes, seed)}
-        if getattr(self._config, "early_stopping", "off") == "fid":
+        if self._config.early_stopping == "fid":
             found["fid"] = distances.fid(images, self._classes, seed)
         if found["kid"] is None:
             notes.append("no FID or KID: they need two images and two class images at least")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training_entrypoint.measuring.likeness import between, known
 
-_LEAST, _MOST = 1e-3, 100.0  # a distance that is none, and a ratio that says no more than "a copy"
+_LEAST, _MOST = 1e-4, 100.0  # a distance that is none, and a ratio that says no more than "a copy"
 
 
 def nearest(images: Tensor, photos: Tensor) -> float | None:

@@ -6,6 +6,8 @@ where the text leaves the subject's token out. It is held against that of the ba
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 _LEAST = 0.02  # of the base's own score: below, it does not draw what it is asked for either
@@ -16,6 +18,8 @@ def score(image: Tensor, text: Tensor) -> float:
     return float(image @ text)
 
 
-def retention(now: float, own: float) -> float | None:
-    """Return the share of the base's own score that is left; None if there was none to lose."""
-    return now / own if own >= _LEAST else None
+def retention(scores: Sequence[tuple[float, float]]) -> float | None:
+    """Return the share that is left of the base's own scores, of pairs (now, own); None if the base
+    had none to lose. A ratio of sums: one prompt that the base hardly draws is not the loudest."""
+    own = sum(base for _, base in scores)
+    return sum(now for now, _ in scores) / own if own >= _LEAST * len(scores) else None
