@@ -66,6 +66,7 @@ def _begin(
             silent=True,
             # Nobody's business: the machine, its name, the command line, the code, the packages.
             host="lensa",
+            program="lensa",
             disable_git=True,
             disable_code=True,
             x_disable_machine_info=True,
