@@ -83,8 +83,8 @@ def subject(figure: dict[str, Any]) -> str:
         for skin in skins
     ]  # fmt: skip
     rows += [
-        [f"`identity_share`, {name.replace('_', ' ')}", *(figure[m]["by_attribute"][name]["share"] for m in methods),
-         "-"]
+        [f"`identity_share`, {name.replace('_', ' ')}",
+         *(figure[m]["by_attribute"][name]["share"] for m in methods), "-"]
         for name in figure["lora"]["by_attribute"]
     ]  # fmt: skip
     styles = [
