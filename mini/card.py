@@ -78,7 +78,7 @@ def subject(figure: dict[str, Any]) -> str:
     ]  # fmt: skip
     skins = figure["lora"]["by_skin"]
     rows += [
-        [f"`identity_share`, skin {skin} ({skins[skin]['runs']} runs)",
+        [f"`identity_share`, skin {skin} ({skins[skin]['runs']:.0f} runs)",
          *(figure[m]["by_skin"][skin]["share"] for m in methods), "-"]
         for skin in skins
     ]  # fmt: skip
