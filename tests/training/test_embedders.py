@@ -15,12 +15,14 @@ from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPi
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from inference_entrypoint.micro import build_micro_embedder
-from lensa.contract import BASES, TrainingConfig
+from lensa.contract import BASES, Layout, TrainingConfig
 from lensa.errors import BaseModelError
 from training_entrypoint.measuring import embedders
 from training_entrypoint.measuring.clip import load_clip
 from training_entrypoint.measuring.dinov2 import load_dinov2
 from training_entrypoint.measuring.embedders import find_embedders
+from training_entrypoint.measuring.measure import Measure
+from training_entrypoint.measuring.probes import probes_of
 
 PICTURES = [Image.new("RGB", (48, 32), colour) for colour in ("red", "blue", "white")]
 
@@ -115,8 +117,20 @@ def test_dinov2_looks_and_clip_reads(tmp_path: Path) -> None:
     assert note.endswith("Likeness is measured by clip micro in its place.")
 
 
-def test_a_picture_without_a_face_has_no_place_among_faces() -> None:
+def test_a_picture_without_a_face_has_no_likeness_and_its_prompt_is_read_all_the_same(
+    tmp_path: Path,
+) -> None:
     need_module("faces", "dlib", "'lensa[faces]'")
-    found = find_embedders(tiny_config(embedder="face"))
+    config = tiny_config(embedder="face", validation_prompts=("a photo of {subject} at sea",))
+    found, layout = find_embedders(config), Layout(tmp_path)
     assert found.images is not None and found.images.name == "face dlib"
     assert found.images.images(PICTURES).isnan().all()
+    layout.photos.mkdir(parents=True)
+    for index, picture in enumerate(PICTURES):
+        picture.save(layout.photos / f"{index}.png")
+    measure = Measure(config, layout, found)
+    assert measure.blind  # a training has CLIP in its place
+    seen = measure.measure(0, [(probe, PICTURES[0]) for probe in probes_of(config)])
+    assert (seen.likeness, seen.memorisation) == (None, None)
+    assert seen.retention == pytest.approx(1)
+    assert "no face in 1 of 1 validation images" in seen.notes
