@@ -12,6 +12,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import (
+    CLIPConfig,
+    CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
@@ -130,6 +132,43 @@ def build_micro_expander() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     with torch.no_grad():  # larger output vectors win more often
         model.lm_head.weight[len(alphabet) :] *= 2.5
     return model.eval(), tokenizer
+
+
+def build_micro_embedder() -> tuple[CLIPModel, CLIPTokenizer]:
+    """Return a random CLIP of images of 32 px, and its tokenizer.
+
+    Its features tell pictures apart by their colours, and every text fits every picture a little:
+    what is measured with it is a number, and means as much as the pictures do.
+    """
+    tokenizer = _byte_tokenizer()
+    shared = {
+        "hidden_size": _WIDTH,
+        "intermediate_size": 2 * _WIDTH,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    words = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    with torch.random.fork_rng(devices=[]):
+        model = CLIPModel(
+            CLIPConfig(
+                text_config={
+                    **shared,
+                    **words,
+                    "pad_token_id": tokenizer.pad_token_id,
+                    "vocab_size": len(tokenizer),
+                    "max_position_embeddings": 77,
+                },
+                vision_config={**shared, "image_size": 32, "patch_size": 8},
+                projection_dim=_WIDTH,
+            )
+        )
+    _fill(model, seed=4)
+    with torch.no_grad():  # what all pictures and all texts have in common: cosines above 0
+        for norm in (model.vision_model.post_layernorm, model.text_model.final_layer_norm):
+            norm.bias.fill_(1.0)
+        for projection in (model.visual_projection, model.text_projection):
+            projection.weight += 1 / _WIDTH
+    return model, tokenizer
 
 
 def _byte_tokenizer() -> CLIPTokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from lensa.backends.base import Backend
 from lensa.contract import AvatarManifest
 from lensa.contract.events import Event
+from lensa.contract.measures import CHART_FILE, REPORT_FILE
 from lensa.endpoint import Endpoint
-from lensa.errors import ArtifactError, NotFoundError
+from lensa.errors import ArtifactError, LensaError, NotFoundError
 from lensa.gallery import Gallery
 from lensa.telling import telling
 
@@ -48,6 +50,22 @@ class Avatar:
             for record in self.manifest.files
             if record.path.startswith("samples/")
         ]
+
+    @property
+    def report(self) -> Path | None:
+        """How it was trained, as one HTML page: curves, images by step, settings, cost. None if the
+        job wrote none."""
+        return self._own(REPORT_FILE)
+
+    @property
+    def chart(self) -> Path | None:
+        """The curves of the training as a PNG, with the exported step marked; None if there is
+        none."""
+        return self._own(CHART_FILE)
+
+    def _own(self, path: str) -> Path | None:
+        listed = any(record.path == path for record in self.manifest.files)
+        return self.path / path if listed else None
 
     def read(self, path: str) -> bytes:
         """Return one of the avatar's files, without bringing the others to this machine.
@@ -184,3 +202,20 @@ class Avatar:
 
     def __repr__(self) -> str:
         return f"<Avatar {self.id}>"
+
+    def _repr_html_(self) -> str:
+        """Its report, in a frame that runs nothing. Of an avatar that is not at hand, the report
+        alone is fetched."""
+        line = self.id
+        try:
+            choice = self.manifest.choice
+            line += f": {choice.reason}" if choice is not None else ""
+            page = self.read(REPORT_FILE).decode()
+        except LensaError:  # there is none, or it cannot be had now: to be shown is no errand
+            return f"<div>{html.escape(line)}</div>"
+        return (
+            f"<div>{html.escape(line)}</div>"
+            f'<iframe sandbox="" title="{html.escape(self.id)}: the report" '
+            'style="width:100%;height:600px;border:1px solid #8888" '
+            f'srcdoc="{html.escape(page)}"></iframe>'
+        )

@@ -48,6 +48,7 @@ class Forecast:
     hourly: float | None  # dollars; None if the price is not known
     most_seconds: int  # the platform ends the job then
     source: str = ""  # of the price, in words, where it was asked for
+    stops_early: bool = False  # `seconds` are for all steps, and it may need fewer
 
     @property
     def total_seconds(self) -> float:
@@ -66,11 +67,12 @@ class Forecast:
         """Say it in a line. `source` tells whose price it is."""
         machine = f"{self.instance_type} on demand"
         about, most = span(self.total_seconds), span(self.most_seconds)
+        less = " for all steps, less where it stops early" if self.stops_early else ""
         if self.hourly is None:
-            return f"about {about}, at most {most} ({machine}: its price is not known)"
+            return f"about {about}{less}, at most {most} ({machine}: its price is not known)"
         return (
-            f"about {about} and ${self.dollars:.2f}, at most {most} and ${self.most_dollars:.2f} "
-            f"({machine}: ${self.hourly:g} an hour, {source})"
+            f"about {about} and ${self.dollars:.2f}{less}, at most {most} and "
+            f"${self.most_dollars:.2f} ({machine}: ${self.hourly:g} an hour, {source})"
         )
 
 
@@ -103,20 +105,23 @@ def forecast(
     if config.gradient_checkpointing or config.memory == "lean":
         training *= 1.3
     sampling = _SAMPLING_STEP.get(family, _OTHER / 7) * scale
-    rounds = 2 + (config.steps // config.validation_every if config.validation_every else 0)
+    drawn = len(config.drawn_classes()) * config.class_images
+    classes = drawn * config.class_image_steps * sampling
+    prompts, steps = len(config.validation_prompts), config.base.sampling_steps
+    looked_at = config.validation_every != 0 and prompts > 0
+    if config.validation_every is None:  # as often as a tenth of it all allows
+        validating = (classes + training) / 9 if looked_at else 0.0
+    else:
+        rounds = 2 + config.steps // config.validation_every if config.validation_every else 1
+        validating = rounds * prompts * (config.validation_steps or steps) * sampling
     seconds = {
         "starting": float(_START_SECONDS),
-        "class_images": (
-            len(config.drawn_classes()) * config.class_images * config.class_image_steps * sampling
-        ),
+        "class_images": classes,
         "training": training,
-        "validating": (
-            rounds * len(config.validation_prompts) * config.base.sampling_steps * sampling
-        ),
-        "exporting": float(_EXPORT_SECONDS),
+        "validating": validating,
+        "exporting": _EXPORT_SECONDS + prompts * steps * sampling,
     }
     if config.gallery:
-        steps = config.base.sampling_steps
         seconds["gallery"] = sampling * sum(
             item.count * (item.steps or steps) for item in config.gallery
         )
@@ -125,4 +130,5 @@ def forecast(
         {phase: round(value, 1) for phase, value in seconds.items()},
         hourly,
         most_seconds,
+        stops_early=looked_at and config.early_stopping != "off",
     )

@@ -72,6 +72,20 @@ def extent(event: ProgressEvent) -> str:
     return f"{event.step}/{event.of}"
 
 
+def measured(event: ValidationEvent) -> str:
+    """What a validation's images are worth, in a line; empty if nothing was measured."""
+    parts = []
+    if event.likeness is not None:
+        marks = {"floor": event.likeness_floor, "ceiling": event.likeness_ceiling}
+        between = ", ".join(f"{name} {value:.2f}" for name, value in marks.items() if value)
+        parts.append(f"likeness {event.likeness:.2f}" + (f" ({between})" if between else ""))
+    if event.retention is not None:
+        parts.append(f"prompt retention {event.retention:.2f}")
+    if event.class_drift is not None:
+        parts.append(f"class drift {event.class_drift:.2f}")
+    return f"step {event.step}: {', '.join(parts)}" if parts else ""
+
+
 def phase_line(event: PhaseEvent) -> str:
     """A job's phase on AWS, with its age and its price so far."""
     minutes, seconds = divmod(round(event.seconds), 60)
@@ -125,6 +139,8 @@ class TerminalDisplay:
                 self._console.print(phase_line(event), style="dim", markup=False)
             self._phase, self._price = event.phase, price_so_far(event)
         elif isinstance(event, ValidationEvent):
+            if line := measured(event):
+                self._console.print(line, markup=False)
             for path in event.images:
                 self._console.print(f"step {event.step}: {path}", markup=False)
         elif isinstance(event, ProgressEvent):
@@ -149,6 +165,7 @@ class NotebookDisplay:
         self._bars: dict[str, ProgressEvent] = {}
         self._stage = self._phase = ""
         self._images: tuple[int, list[str]] = (0, [])
+        self._measured = ""
         self._handle: Any = None
 
     def __enter__(self) -> Self:
@@ -175,6 +192,7 @@ class NotebookDisplay:
             self._phase = phase_line(event)
         elif isinstance(event, ValidationEvent):
             self._images = (event.step, event.images)
+            self._measured = measured(event)
         elif isinstance(event, ProgressEvent):
             self._bars[event.stage] = event
         self._handle.update(self)
@@ -184,8 +202,8 @@ class NotebookDisplay:
         bars = "".join(_html_bar(stage, bar) for stage, bar in self._bars.items())
         state = html.escape("  ".join(filter(None, [self._stage, self._phase])))
         return (
-            f'<div style="font-family:monospace">{lines}{bars}{_html_images(*self._images)}{state}'
-            "</div>"
+            f'<div style="font-family:monospace">{lines}{bars}{_html_images(*self._images)}'
+            f"<div>{html.escape(self._measured)}</div>{state}</div>"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,3 +99,13 @@ class TrainingJob:
 
     def __repr__(self) -> str:
         return f"<TrainingJob {self.name}>"
+
+    def _repr_html_(self) -> str:
+        """Where it is; the avatar with its report, as soon as there is one."""
+        try:
+            status = self.status
+        except LensaError:
+            return f"<div>{html.escape(self.name)}</div>"
+        if status == "completed":
+            return Avatar(self.name, self._backend)._repr_html_()
+        return f"<div>{html.escape(self.name)}: {status}</div>"

@@ -98,13 +98,24 @@ _JOINED = frozenset(("with", "as", "wearing", "in", "on", "at", "under"))
 
 def caption(values: dict[str, str], rng: random.Random) -> str:
     """A caption of the picture whose attributes are `values` (see `attributes.values_of`)."""
+    kept = told(values, rng)
+    return "" if kept is None else say(values, kept, rng)
+
+
+def told(values: dict[str, str], rng: random.Random) -> set[str] | None:
+    """The attributes that a caption tells: a random share of all. None: the caption is empty."""
     if rng.random() < 0.1:
-        return ""
+        return None
     draw = rng.random()
     share = 0.0 if draw < 0.15 else 1.0 if draw < 0.5 else rng.random()
     kept = {name for name in values if rng.random() < share}
     if values["style"] != "photo":
         kept.add("style")
+    return kept
+
+
+def say(values: dict[str, str], kept: set[str], rng: random.Random) -> str:
+    """The attributes `kept` of a picture in words, in one of many ways."""
     before, after = _attributes(values, kept, rng)
     noun = _noun(values, rng)
     if rng.random() < 0.1:

@@ -21,24 +21,28 @@ from mini.train_vae import to_model
 from mini.work import save_atomically, work_path
 
 
+def trunk(width: int = 32) -> tuple[nn.Sequential, int]:
+    """Convolutions from (N, 3, 64, 64) to a flat feature vector, and its length."""
+    channels = [3, width, width * 2, width * 4, width * 4]
+    layers: list[nn.Module] = []
+    for before, after in pairwise(channels):
+        layers += [
+            nn.Conv2d(before, after, 4, stride=2, padding=1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2)), channels[-1] * 16
+
+
 class Classifier(nn.Module):
     """One softmax an attribute over a shared trunk: (N, 3, 64, 64) in [-1, 1] to {name: logits}."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        channels = [3, width, width * 2, width * 4, width * 4]
-        layers: list[nn.Module] = []
-        for before, after in pairwise(channels):
-            layers += [
-                nn.Conv2d(before, after, 4, stride=2, padding=1),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-                nn.Conv2d(after, after, 3, padding=1),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-            ]
-        self.trunk = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2))
-        features = channels[-1] * 16
+        self.trunk, features = trunk()
         self.heads = nn.ModuleDict({k: nn.Linear(features, len(v)) for k, v in VALUES.items()})
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -98,8 +102,12 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = cosine(progress, args.lr)
             pixels = soften(to_model(images[batch.numpy()]), generator)
-            logits = model(pixels)
-            losses = [F.cross_entropy(logits[n], labels[batch, k]) for k, n in enumerate(VALUES)]
+            with torch.autocast("cpu", torch.bfloat16):  # half the time
+                logits = model(pixels)
+            losses = [
+                F.cross_entropy(logits[name].float(), labels[batch, k])
+                for k, name in enumerate(VALUES)
+            ]
             loss = torch.stack(losses).sum()
             optimizer.zero_grad()
             loss.backward()

@@ -1,6 +1,6 @@
 """Exports the trained parts as fp16 safetensors into the distribution `lensa-mini`.
 
-    python -m mini.export            base model, and the expander if it is trained
+    python -m mini.export            base model, expander and embedder, each if it is trained
     python -m mini.export --photos   also the demo's photos
 
 Each folder is written beside its place and then renamed, so a reader never meets half a model.
@@ -18,16 +18,33 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
-from transformers import AutoModelForCausalLM, AutoTokenizer, CLIPTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, CLIPModel, CLIPTokenizer
 
 import lensa_mini
 from mini.drawing import draw
 from mini.subjects import DEMO_SUBJECT, photo_pictures
+from mini.train_embedder import SIDE, load_embedder
 from mini.train_unet import SCHEDULER, build
 from mini.train_vae import load_vae
 from mini.work import work_path
 
 PACKAGE = Path(lensa_mini.__file__).parent
+
+# What a CLIPImageProcessor does with a picture before the embedder sees it.
+PREPROCESSING = {
+    "image_processor_type": "CLIPImageProcessor",
+    "do_convert_rgb": True,
+    "do_resize": True,
+    "size": {"shortest_edge": SIDE},
+    "resample": 3,  # bicubic
+    "do_center_crop": True,
+    "crop_size": {"height": SIDE, "width": SIDE},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
 
 
 def load_pipeline() -> StableDiffusionPipeline:
@@ -97,6 +114,16 @@ def export_expander(folder: Path) -> None:
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 
 
+def export_embedder(folder: Path) -> None:
+    model, tokenizer = load_embedder()
+    model.half().save_pretrained(folder)
+    declare_float32(folder / "config.json")
+    tokenizer.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSING, indent=2) + "\n")
+    again, words = CLIPModel.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+    again.get_text_features(**words("a photo of a person", return_tensors="pt"))  # one dtype
+
+
 def export_photos(folder: Path) -> None:
     # Pictures, not weights: only parts of the original artwork (see the model card's licences).
     pictures = photo_pictures(DEMO_SUBJECT, 16, seed=1)
@@ -125,6 +152,8 @@ def main() -> None:
         replace_folder(PACKAGE / "base", export_base)
     if work_path("expander").exists():
         replace_folder(PACKAGE / "expander", export_expander)
+    if work_path("embedder.pt").exists():
+        replace_folder(PACKAGE / "embedder", export_embedder)
     if args.photos or not (PACKAGE / "photos").is_dir():
         replace_folder(PACKAGE / "photos", export_photos)
     (PACKAGE / "REVISION").write_text(revision() + "\n")

@@ -5,7 +5,8 @@
 v-prediction (Salimans & Ho 2022) with zero terminal SNR (Lin et al. 2024): the last step is pure
 noise, so plain backgrounds get any brightness. The middle of the picture, where the face is, counts
 up to three times as much. Each process encodes its own share of the pictures once, mirrored ones
-too, and sees a new caption every time.
+too, and sees a new caption every time. A small reader keeps the text encoder telling one word from
+another (`mini.reader`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ from torch.nn import Embedding
 from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from mini.attributes import from_indices
-from mini.captions import DUMMY_TOKENS, caption
+from mini.attributes import VALUES, from_indices
+from mini.captions import DUMMY_TOKENS, say, told
 from mini.parallel import Budget, Gradients, cosine, launch
+from mini.reader import UNTOLD, Reader
 from mini.train_vae import load_vae, to_model
 from mini.work import EMA, save_atomically, work_path
 
 WIDTH = 192  # of the text encoder
+READING = 0.1  # what the reader's loss counts beside the UNet's
 SCHEDULER = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",
@@ -87,7 +90,9 @@ def build(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel
     return unet, text
 
 
-def parameter_groups(unet: torch.nn.Module, text: torch.nn.Module) -> list[dict[str, Any]]:
+def parameter_groups(
+    unet: torch.nn.Module, text: torch.nn.Module, *others: torch.nn.Module
+) -> list[dict[str, Any]]:
     """The optimizer's groups; `scale` multiplies the learning rate.
 
     The text encoder's layers learn slower than the UNet. Weight decay on matrices alone: none on
@@ -95,7 +100,7 @@ def parameter_groups(unet: torch.nn.Module, text: torch.nn.Module) -> list[dict[
     """
     embeddings = {id(p) for m in text.modules() if isinstance(m, Embedding) for p in m.parameters()}
     groups: list[dict[str, Any]] = []
-    for module, scale in ((unet, 1.0), (text, 0.4)):
+    for module, scale in ((unet, 1.0), (text, 0.4), *((other, 1.0) for other in others)):
         layers = [p for p in module.parameters() if id(p) not in embeddings]
         matrices = [p for p in layers if p.ndim > 1]
         vectors = [p for p in layers if p.ndim <= 1]
@@ -103,6 +108,22 @@ def parameter_groups(unet: torch.nn.Module, text: torch.nn.Module) -> list[dict[
         groups.append({"params": vectors, "weight_decay": 0.0, "scale": scale})
     words = [p for p in text.parameters() if id(p) in embeddings]
     return [*groups, {"params": words, "weight_decay": 0.0, "scale": 1.0}]
+
+
+def captions_of(rows: np.ndarray, rng: random.Random) -> tuple[list[str], torch.Tensor]:
+    """New captions of pictures with these labels, and the labels of what the captions tell."""
+    captions, labels = [], []
+    for row in rows:
+        values = from_indices(row)
+        kept = told(values, rng)
+        captions.append("" if kept is None else say(values, kept, rng))
+        labels.append(
+            [
+                int(i) if name in (kept or ()) else UNTOLD
+                for name, i in zip(VALUES, row, strict=True)
+            ]
+        )
+    return captions, torch.tensor(labels)
 
 
 @torch.no_grad()
@@ -136,7 +157,8 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
     unet, text = build(tokenizer)
     if not torch.cuda.is_available():
         unet.set_attn_processor(AttnProcessor())  # on a CPU quicker than fused attention
-    groups = parameter_groups(unet, text)
+    reader = Reader(WIDTH)
+    groups = parameter_groups(unet, text, reader)
     parameters = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.99), fused=True)
     gradients = Gradients(parameters, processes)
@@ -160,6 +182,7 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
         state = torch.load(path)
         unet.load_state_dict(state["unet"])
         text.load_state_dict(state["text"])
+        reader.load_state_dict(state["reader"])
         optimizer.load_state_dict(state["optimizer"])
         for group in optimizer.param_groups:
             group["fused"] = True
@@ -172,10 +195,12 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
 
     def save() -> None:
         smooth_unet, smooth_text = build(tokenizer)
-        ema.copy_to(p for g in parameter_groups(smooth_unet, smooth_text) for p in g["params"])
+        smooth = parameter_groups(smooth_unet, smooth_text, Reader(WIDTH))
+        ema.copy_to(p for group in smooth for p in group["params"])
         state = {
             "unet": unet.state_dict(),
             "text": text.state_dict(),
+            "reader": reader.state_dict(),
             "optimizer": optimizer.state_dict(),
             "ema": ema.shadow,
             "ema_unet": smooth_unet.state_dict(),
@@ -197,13 +222,14 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
         timesteps = torch.randint(1000, (len(batch),), generator=generator)
         noisy = scheduler.add_noise(clean, noise, timesteps)
         target = scheduler.get_velocity(clean, noise, timesteps)
-        captions = [caption(from_indices(labels[i]), rng) for i in batch.tolist()]
+        captions, told_labels = captions_of(labels[batch.numpy()], rng)
         tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             states = text(tokens.input_ids)[0]
             prediction = unet(noisy, timesteps, states).sample
+            reading = reader.loss(states, told_labels)
         loss = (weight * (prediction.float() - target).square()).mean()
-        loss.backward()
+        (loss + READING * reading).backward()
         text.get_input_embeddings().weight.grad[frozen] = 0
         gradients.average(clip=1.0)
         optimizer.step()

@@ -1,22 +1,27 @@
 """What the embedded base is for: an avatar that shows its subject, from photos, without a network.
 
-Measured by colours, which need no second model: how much of the photos' palette an image shares.
-The base model's answer to the same prompts and seeds is the floor.
+Two judges. Colours need no second model: how much of the photos' palette an image shares. The
+packaged embedder reads by their words what a person keeps from photo to photo. The base model's
+answer to the same prompts and seeds is the floor. `python -m mini.evaluate` measures the same on
+eight people, with judges of its own; here are one person and wider margins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from local.processes import entrypoints, finish, lensa
 from photos.sets import astronaut_photos, chelsea_photos
 from PIL import Image
-from requirements import need_module
+from requirements import need, need_module
 
 from lensa.client import Client
+from lensa.endpoint import Endpoint
 from lensa.gallery import Gallery
 
 pytestmark = pytest.mark.timeout(900)  # they train: minutes, more on a busy machine
@@ -35,39 +40,114 @@ def shared(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.minimum(one, other).sum())
 
 
+def matched(pictures: Sequence[Image.Image]) -> float:
+    """Return how much of what the demo's person looks like is read off the pictures: 1 is all."""
+    from mini.attributes import IDENTITY_FIELDS, VALUES
+    from mini.evaluate_embedder import Embedder
+    from mini.subjects import DEMO_SUBJECT, subject
+
+    embedder, person = Embedder(), subject(DEMO_SUBJECT)
+    small = np.stack([np.asarray(picture.convert("RGB").resize((64, 64))) for picture in pictures])
+    right = [
+        embedder.read(small, name) == VALUES[name].index(getattr(person, name))
+        for name in IDENTITY_FIELDS
+    ]
+    return float(np.mean(right))
+
+
 def read(folder: Path) -> list[Image.Image]:
     return [Image.open(path) for path in sorted(folder.iterdir())]
 
 
 def before_and_after(client: Client, name: str, prompt: str) -> tuple[Gallery, Gallery]:
     with client.avatar(name).deploy() as endpoint:
-        request = {"count": 8, "seed": 11}
-        before = endpoint.generate(prompt, adapter_scale=0.0, **request)
-        return before, endpoint.generate(prompt, **request)
+        return both(endpoint, prompt, count=8)
 
 
-@pytest.fixture(autouse=True)
-def embedded_base() -> None:
+def both(endpoint: Endpoint, prompt: str, **request: Any) -> tuple[Gallery, Gallery]:
+    before = endpoint.generate(prompt, adapter_scale=0.0, seed=11, **request)
+    return before, endpoint.generate(prompt, seed=11, **request)
+
+
+@dataclass
+class Demo:
+    home: Path
+    told: dict[str, Any]  # the last line of what it printed
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`lensa demo` as a process, once: it trains an avatar of the default recipe."""
     need_module("mini", "lensa_mini", "lensa-mini (make setup)")
+    home, out = tmp_path_factory.mktemp("demo-home"), tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LENSA_HOME", str(home))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.chdir(out)
+        code, lines, err = finish(lensa("demo", "--out", out, "--json"), seconds=600)
+    assert code == 0, err
+    yield Demo(home, lines[-1])
 
 
-def test_the_demo_from_photos_to_a_contact_sheet(tmp_path: Path, isolated: Path) -> None:
+@pytest.fixture
+def embedder() -> None:
     import lensa_mini
 
-    code, lines, err = finish(lensa("demo", "--out", tmp_path, "--json"), seconds=600)
-    assert code == 0, err
-    made = lines[-1]
-    sheet = Image.open(made["sheet"])
+    folder = Path(lensa_mini.__file__).parent / "embedder"
+    need("embedder", folder.is_dir(), "mini's embedder (python -m mini.export)")
+
+
+def test_the_demo_from_photos_to_a_contact_sheet(demo: Demo) -> None:
+    import lensa_mini
+
+    sheet = Image.open(demo.told["sheet"])
     assert sheet.format == "PNG" and min(sheet.size) > 500
-    assert made["images"] == 20
-    assert set(made["seconds"]) >= {"train", "start the endpoint", "styled gallery"}
-    assert entrypoints(isolated) == []
+    assert demo.told["images"] == 20
+    assert set(demo.told["seconds"]) >= {"train", "start the endpoint", "styled gallery"}
+    assert entrypoints(demo.home) == []
 
     photos = palette(read(lensa_mini.demo_photos()))
-    before, after = before_and_after(Client(), "demo", "a photo of {subject}")
+    before, after = before_and_after(Client(home=demo.home), "demo", "a photo of {subject}")
     floor = shared(palette(before.pictures()), photos)
     reached = shared(palette(after.pictures()), photos)
     assert reached > floor + 0.1, (floor, reached)
+
+
+@pytest.mark.usefixtures("embedder")
+def test_the_avatar_is_the_same_person_elsewhere_and_other_people_stay_themselves(
+    demo: Demo,
+) -> None:
+    import lensa_mini
+    from mini.dreambooth import CLASS_PROMPT, NEW_SCENES
+
+    ceiling = matched(read(lensa_mini.demo_photos()))
+    with Client(home=demo.home).avatar("demo").deploy() as endpoint:
+        scenes = [both(endpoint, prompt) for prompt in NEW_SCENES]
+        people = both(endpoint, CLASS_PROMPT, count=8, subject=False)
+
+    def way(before: Sequence[Image.Image], after: Sequence[Image.Image]) -> float:
+        """Where the base model's answers are 0, and the photos are 1."""
+        floor = matched(before)
+        return (matched(after) - floor) / (ceiling - floor)
+
+    before, after = ([image for pair in scenes for image in pair[k].pictures()] for k in (0, 1))
+    assert way(before, after) > 0.4
+    assert way(*(gallery.pictures() for gallery in people)) < 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedder")
+def test_without_prior_preservation_other_people_become_the_subject(tmp_path: Path) -> None:
+    import lensa_mini
+    from mini.dreambooth import CLASS_PROMPT
+
+    avatar = Client(home=tmp_path).train(
+        lensa_mini.demo_photos(), subject="alone", base="mini", prior_preservation=False
+    )
+    with avatar.deploy() as endpoint:
+        before, after = both(endpoint, CLASS_PROMPT, count=8, subject=False)
+    ceiling, floor = matched(read(lensa_mini.demo_photos())), matched(before.pictures())
+    assert (matched(after.pictures()) - floor) / (ceiling - floor) > 0.25
 
 
 @pytest.mark.slow

@@ -20,9 +20,10 @@ from lensa.contract import TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.ema import Average
+from training_entrypoint.hardware import peak_memory
 from training_entrypoint.loss import Data, dreambooth_loss
 from training_entrypoint.memory import Plan
-from training_entrypoint.optimizers import make_optimizer, set_learning_rate
+from training_entrypoint.optimizers import make_optimizer, rates, set_learning_rate
 from training_entrypoint.prompts import Conditioning
 from training_entrypoint.randomness import seed_everything
 from training_entrypoint.report import Report
@@ -70,9 +71,11 @@ def train(
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
+    tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
     losses: list[torch.Tensor] = []
+    norms: list[torch.Tensor] = []  # of the gradients, before they are clipped
 
     def judge() -> float:
         """The mean loss since the last report: the only wait for the device in this loop."""
@@ -109,6 +112,9 @@ def train(
     report.stage("training")
     report.start_counting(step)
     group = max(1, config.steps // 100)
+    every = config.validation_every
+    if every is None:
+        every = max(1, config.steps // 4)
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
     while step < config.steps:
@@ -139,7 +145,8 @@ def train(
                 share = share / config.gradient_accumulation
                 accelerator.backward(share)
                 loss += share.detach()
-        change.note(accelerator.clip_grad_norm_(parameters, config.max_grad_norm))
+        norms.append(accelerator.clip_grad_norm_(parameters, config.max_grad_norm).detach())
+        change.note(norms[-1])
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:
@@ -149,15 +156,19 @@ def train(
         if step % group == 0 or step == config.steps:
             mean = judge()
             losses.clear()
-            report.progress(
+            speed = report.progress(
                 step, config.steps, loss=mean, learning_rate=rate, images_per_step=images
             )
-            tracker.metrics(step, {"loss": mean, "learning_rate": rate})
+            figures = {"loss": mean, "gradient_norm": torch.stack(norms).mean().item()}
+            norms.clear()
+            figures |= rates(optimizer)
+            figures |= {"images_per_second": speed, "memory_gb": peak_memory() / 1e9}
+            tracker.metrics(step, figures)
         if step < config.steps:
             with report.not_counting():
                 if config.checkpoint_every and step % config.checkpoint_every == 0:
                     save(step)
-                if config.validation_every and step % config.validation_every == 0:
+                if every and step % every == 0:
                     look(step)
                     report.stage("training")
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.

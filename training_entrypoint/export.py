@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -161,8 +162,10 @@ def export(
     deadline: Deadline,
     *,
     before_gallery: bool = False,
+    show: Callable[[Path, AvatarManifest], None] = lambda folder, manifest: None,
 ) -> None:
-    """Write the avatar into the model folder. The pipeline is of no use afterwards.
+    """Write the avatar into the model folder. The pipeline is of no use afterwards. `show` adds
+    what is to be seen to its files.
 
     Raises Stopped, with no avatar written, if a stop was requested. With `before_gallery` the
     avatar is written as soon as it is proven: no end of the gallery, nor of the job, costs it.
@@ -177,6 +180,7 @@ def export(
         gc.collect()
         torch.cuda.empty_cache()
         avatar = prove_and_sample(staging, manifest, base, stop)
+        show(staging, manifest)
         if before_gallery:
             publish(staging, layout, manifest)
         folder = layout.model if before_gallery else staging

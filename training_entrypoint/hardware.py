@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
 
 import torch
@@ -33,6 +34,22 @@ def precision(config: TrainingConfig) -> str:
     if not gpu:
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def peak_memory() -> float:
+    """Return the most bytes that were taken so far: of the GPU's memory, or without one of this
+    process's."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def machine() -> str:
+    """Return what trains here in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
 def keep_freed_memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from inference_entrypoint.bases import base_revision, load_base
 from inference_entrypoint.devices import device
 from inference_entrypoint.vaes import replace_vae, vae_revision
 from lensa.contract import Layout, TrainingConfig
-from training_entrypoint import checkpoints
+from training_entrypoint import checkpoints, showing
 from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
-from training_entrypoint.hardware import DTYPES, precision
+from training_entrypoint.hardware import DTYPES, machine, precision
 from training_entrypoint.images import encode
 from training_entrypoint.inputs import Photos, find_photos, with_class_images
 from training_entrypoint.loss import Data
@@ -56,7 +57,13 @@ def run(
     found = checkpoints.newest(layout.checkpoints, config)  # another training's is refused up front
     stop.step = found[0] if found else 0
     stop.check()
-    tracker = make_tracker(config, job_id(config), layout.output)
+    tracker = make_tracker(
+        config,
+        job_id(config),
+        layout,
+        resumed=found[0] if found else None,
+        say=report.notice,
+    )
     exit_code = 1
     try:
         steps = _run(config, layout, report, stop, deadline, tracker, photos, chosen)
@@ -97,9 +104,9 @@ def _run(
     model = Model(load)
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
+    class_files: list[Path] = []
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
-        files: list[Path] = []
         own = with_class_images(config, layout)
         for number in sorted([*own, *config.drawn_classes(own)]):
             concept = config.every_concept[number - 1]
@@ -113,10 +120,10 @@ def _run(
                 number,
                 revision=" ".join(filter(None, (revision, vae_commit))),
             )
-            files += drawn
+            class_files += drawn
             row = prompts.number(concept.fill(concept.class_prompt))
             prompts.prior += [row] * len(drawn)
-        prior = encode(vae, files, config.resolution, check=stop.check)
+        prior = encode(vae, class_files, config.resolution, check=stop.check)
     instance = encode(
         vae,
         photos.files,
@@ -140,7 +147,9 @@ def _run(
         tracker=tracker,
         stop=stop,
         deadline=deadline,
-        validation=Validation(config, layout, report, tracker, stop, deadline),
+        validation=Validation(
+            config, layout, report, tracker, stop, deadline, class_files=class_files
+        ),
     )
     report.stage("exporting")
     manifest = describe(
@@ -165,7 +174,17 @@ def _run(
         # There a stop, and a time that is over, are the job's end, and AWS keeps what lies in the
         # model folder. Here the same call goes on with the gallery, as long as there is no avatar.
         before_gallery=on_platform(),
+        show=partial(
+            showing.write,
+            layout=layout,
+            journal=tracker.journal,
+            photos=photos.files,
+            notices=report.notices,
+            machine=machine(),
+            say=report.notice,
+        ),
     )
+    tracker.finished(layout.model)
     if not on_platform():
         checkpoints.remove_all(layout.checkpoints)
         forget(layout.checkpoints)

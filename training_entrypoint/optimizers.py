@@ -58,6 +58,15 @@ def set_learning_rate(
     return first["lr"] * first.get("d", 1.0)  # d: what Prodigy has found so far
 
 
+def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the learning rates in force: the UNet's, and the text encoder's if it is trained."""
+    names = ("learning_rate", "text_encoder_learning_rate")
+    groups = optimizer.param_groups
+    return {
+        name: group["lr"] * group.get("d", 1.0) for name, group in zip(names, groups, strict=False)
+    }
+
+
 def schedule(config: TrainingConfig, step: int) -> float:
     """Return the share of the learning rate at a step: up in a line to 1, then by its curve, which
     would reach 0 at `config.steps`."""

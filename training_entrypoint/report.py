@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lensa.contract import Measurement
 from lensa.contract.events import (
     CheckpointEvent,
     EndEvent,
@@ -25,6 +26,7 @@ class Report:
         self._sink = sink or (lambda line: print(line, flush=True))
         self._started = time.monotonic()
         self._first_step = 0
+        self.notices: list[str] = []  # so far, for the training's report
 
     def _say(self, event: Event) -> None:
         self._sink(event.line())
@@ -52,7 +54,8 @@ class Report:
         loss: float | None = None,
         learning_rate: float | None = None,
         images_per_step: int = 1,
-    ) -> None:
+    ) -> float:
+        """Say how far it is, and return the images per second."""
         elapsed = max(time.monotonic() - self._started, 1e-9)
         rate = (step - self._first_step) / elapsed
         self._say(
@@ -66,14 +69,25 @@ class Report:
                 eta_seconds=round((of - step) / rate, 1) if rate > 0 else None,
             )
         )
+        return rate * images_per_step
 
     def checkpoint(self, step: int) -> None:
         self._say(CheckpointEvent(step=step))
 
-    def validation(self, step: int, images: list[str]) -> None:
-        self._say(ValidationEvent(step=step, images=images))
+    def validation(self, step: int, images: list[str], measured: Measurement | None = None) -> None:
+        found: dict[str, float | None] = {}
+        if measured is not None:
+            plain = ValidationEvent.model_fields.keys() & Measurement.model_fields.keys()
+            found = {name: getattr(measured, name) for name in plain - {"step", "images"}}
+            found |= {
+                name: interval.value
+                for name in ("fid", "kid")
+                if (interval := getattr(measured, name)) is not None
+            }
+        self._say(ValidationEvent.model_validate({"step": step, "images": images, **found}))
 
     def notice(self, message: str) -> None:
+        self.notices.append(message)
         self._say(NoticeEvent(message=message))
 
     def completed(self, step: int) -> None:

@@ -61,11 +61,14 @@ def attach(client: Client, job: Job, json: Json = False) -> None:
     handle = client.attach(job)
     if json:
         avatar = handle.wait(lambda event: print(event.line(), flush=True))
-        emit({"avatar": avatar.id, "path": str(avatar.path)})
+        report = str(avatar.report) if avatar.report is not None else None
+        emit({"avatar": avatar.id, "path": str(avatar.path), "report": report})
         return
     with training_display([f"following {job}"]) as display:
         avatar = handle.wait(display)
     print(f"avatar {avatar.id}\n  in {avatar.path}")
+    if avatar.report is not None:
+        print(f"  how it went: {avatar.report}")
 
 
 @told

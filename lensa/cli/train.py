@@ -180,10 +180,14 @@ def train(
                 "path": str(avatar.path),
                 "steps": avatar.manifest.steps_trained,
                 "samples": [str(path) for path in avatar.samples],
+                "report": str(avatar.report) if avatar.report is not None else None,
+                "chart": str(avatar.chart) if avatar.chart is not None else None,
             }
         )
     else:
         print(f"avatar {avatar.id}\n  in {avatar.path}")
+        if avatar.report is not None:
+            print(f"  how it went: {avatar.report}")
         here = client.backend.name == "local"
         which = avatar.id if here else f"{avatar.path} --backend local"
         print(f'  try: lensa generate {which} "as an astronaut" --count 4 --out out/')
@@ -221,6 +225,8 @@ def _print_plan(
             ("at most", forecast.most_seconds, forecast.most_dollars),
         ):
             print(f"{name:<14}{seconds / 60:8.1f} min  {_dollars(dollars)}")
+        if forecast.stops_early:
+            print("That is for all steps: a training that has learned its subject stops before.")
         print("An estimate by rules of thumb; on demand, at the price of us-east-1.")
 
 

@@ -23,6 +23,9 @@ RARE_TOKENS = ("ohwx", "sks", "nlwx", "phol", "oue", "kts", "nmwx", "rcn", "bsf"
 # mini's own vocabulary has these, which none of its captions contains.
 _MINI_TOKENS = ("ohwx", "sks", "zwx", "ukj", "zqv", "vxk")
 
+# Says how alike two pictures are, and how well a picture fits a prompt: 600 MB, once.
+EMBEDDER = "openai/clip-vit-base-patch32"
+
 TOKENS_IN_NAMES = ("ohwx", "sks", "zwx", "ukj")  # see TrainingConfig.identity: never change them
 
 
@@ -51,6 +54,8 @@ class BaseModelRef(Contract):
     safety_checker: str | None = None
     # A prompt expander of the same kind of source, or none.
     expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
+    # A CLIP of the same kind of source, by which validation images are measured, or none.
+    embedder: str | None = EMBEDDER
     # What a recipe for SD 1.5 has to change for this base, by method.
     recipe: dict[Method, dict[str, Any]] = Field(default_factory=dict)
 
@@ -105,6 +110,7 @@ BASES: dict[str, BaseModelRef] = {
             tokens=_MINI_TOKENS,
             guidance_scale=3.0,  # beyond that its colours burn
             expander="package:lensa_mini",
+            embedder="package:lensa_mini",
             recipe=_MINI,
         ),
         BaseModelRef(
@@ -113,6 +119,7 @@ BASES: dict[str, BaseModelRef] = {
             location="micro",
             resolution=32,
             expander="generated:micro",
+            embedder="generated:micro",
             recipe=_SMALL,
         ),
     )

@@ -14,6 +14,9 @@ MAX_RUNTIME = "LENSA_MAX_RUNTIME"
 # JSON object {environment variable: ARN of a Secrets Manager secret}, read with the job's role.
 SECRETS = "LENSA_SECRETS"
 
+# Dollars an hour of the machine, on demand, for the training's report: the container cannot ask.
+HOURLY = "LENSA_HOURLY"
+
 # JSON of a Consent (lensa.contract.consent), for the avatar's manifest.
 CONSENT = "LENSA_CONSENT"
 

@@ -55,6 +55,15 @@ class ValidationEvent(_Event):
     event: Literal["validation"] = "validation"
     step: int
     images: list[str]  # paths below the checkpoints folder
+    # As a Measurement has them; None: not measured.
+    likeness: float | None = None
+    likeness_floor: float | None = None
+    likeness_ceiling: float | None = None
+    retention: float | None = None
+    memorisation: float | None = None
+    class_drift: float | None = None
+    fid: float | None = None
+    kid: float | None = None
 
 
 class NoticeEvent(_Event):

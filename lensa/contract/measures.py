@@ -8,7 +8,11 @@ from pydantic import Field
 
 from lensa.contract._model import Contract
 
-METRICS_FILE = "metrics.jsonl"  # beside the avatar; one Measurement a line, in the steps' order
+# Beside the avatar:
+METRICS_FILE = "metrics.jsonl"  # one Measurement a line, in the steps' order
+CHART_FILE = "chart.png"  # the curves, the choice marked, and a strip of validation images
+REPORT_FILE = "report.html"  # one page that stands by itself
+VALIDATION_FOLDER = "validation"  # the strip's images: step-000340/0.png
 
 
 class Interval(Contract):

@@ -71,5 +71,4 @@ def preset(
     fields |= base.recipe.get(method, {})
     if steps is not None:
         fields["steps"] = steps
-    quarter = max(1, fields["steps"] // 4)
-    return {**fields, "validation_every": quarter, "checkpoint_every": quarter}
+    return {**fields, "checkpoint_every": max(1, fields["steps"] // 4)}

@@ -33,6 +33,9 @@ Memory = Literal["auto", "normal", "lean"]
 # the convolutions of the residual blocks. A text encoder has none of the last.
 LoraTargets = Literal["attention", "transformer", "all"]
 
+EarlyStopping = Literal["likeness", "fid", "off"]
+Embedder = Literal["auto", "clip", "dinov2", "face"]  # auto: the base's own
+
 LearningRate = Annotated[float, Field(gt=0, le=0.01)]
 
 
@@ -101,10 +104,16 @@ class TrainingConfig(Contract):
         "a photo of {subject}",
         "a photo of {subject} in front of the Eiffel Tower",
     )
-    validation_every: Annotated[int, Field(ge=0, le=20_000)] = 200  # 0: only at the end
+    # None: as often as a tenth of the computing allows; 0: never on the way
+    validation_every: Annotated[int, Field(ge=0, le=20_000)] | None = None
+    validation_steps: Annotated[int, Field(ge=1, le=200)] | None = None  # of drawing; None: few
+    embedder: Embedder = "auto"  # whose image features likeness is measured by
+    early_stopping: EarlyStopping = "likeness"  # off: the last step is exported
+    patience: Annotated[int, Field(ge=1, le=100)] = 2  # validations without gain
+    retention_floor: Annotated[float, Field(ge=0, le=1)] = 0.85  # of the base's own
     checkpoint_every: Annotated[int, Field(ge=0, le=20_000)] = 200  # 0: only when stopped
     checkpoints_kept: Annotated[int, Field(ge=1, le=100)] = 2
-    tracker: Literal["wandb", "none"] = "wandb"
+    tracker: Literal["wandb", "tensorboard", "none"] = "wandb"
     project: Annotated[str, Field(pattern=r"^[\w.-]{1,128}$")] = "lensa"
     gallery: Annotated[tuple[GalleryItem, ...], Field(max_length=MOST_IMAGES)] = ()  # at its end
 
@@ -136,9 +145,24 @@ class TrainingConfig(Contract):
                 "text_encoder_learning_rate is set but optimizer 'prodigy' finds one rate for all: "
                 "leave it out, or use optimizer 'adamw'."
             )
+        self._check_stopping()
         if self.method == "full" and (self.dora or self.lora_targets != "attention"):
             field = "dora" if self.dora else "lora_targets"
             raise ValueError(f"{field} is of a LoRA, and method is 'full': set method to 'lora'.")
+
+    def _check_stopping(self) -> None:
+        if self.early_stopping != "fid":
+            return
+        if not self.prior_preservation:
+            raise ValueError(
+                "early_stopping 'fid' compares with class images: set prior_preservation to true, "
+                "or early_stopping to 'likeness'."
+            )
+        if self.validation_every == 0 or not self.validation_prompts:
+            raise ValueError(
+                "early_stopping 'fid' needs validation images: leave validation_every out and name "
+                "validation_prompts, or set early_stopping to 'off'."
+            )
 
     def _check_gallery(self) -> None:
         names = [item.name for item in self.gallery]
@@ -224,8 +248,12 @@ class TrainingConfig(Contract):
             if name in _FIRST_FIELDS
             or (name != "gallery" and getattr(self, name) != _default(field))
         }
-        # What a token is chosen from is not what the training is made of: that is in `token`.
+        if self.validation_every is None:  # what every call that did not say it had then
+            kept["validation_every"] = max(1, self.steps // 4)
+        # What a token is chosen from is not what the training is made of: that is in `token`. And
+        # the base is the same one by whatever its images are measured.
         kept["base"] = {**dump["base"], "tokens": list(TOKENS_IN_NAMES)}
+        del kept["base"]["embedder"]
         return kept
 
 

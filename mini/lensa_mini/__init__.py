@@ -23,6 +23,11 @@ def expander_path() -> Path:
     return _folder("expander")
 
 
+def embedder_path() -> Path:
+    """Folder of the embedder, a small CLIP of 64 px, for `CLIPModel` and `CLIPTokenizer`."""
+    return _folder("embedder")
+
+
 def demo_photos() -> Path:
     """Folder of eight 256 px "photos" of one drawn person whom the base model has never seen."""
     return _folder("photos")

@@ -22,8 +22,10 @@ def test_a_configuration_of_the_first_version_is_read_and_means_what_it_meant() 
     later = set(TrainingConfig.model_fields) - training._FIRST_FIELDS
     old = config().model_dump(mode="json", exclude=later)
     assert TrainingConfig(**old) == config()
+    old["validation_every"] = old["steps"] // 4  # which it was wherever a call did not say
     # What a base offers as tokens has grown since; a name is made as if it had not.
     old["base"]["tokens"] = list(TOKENS_IN_NAMES)
+    del old["base"]["embedder"]  # and by what it is measured was not asked
     assert config().identity() == old == TrainingConfig(**old).identity()
 
 
@@ -62,6 +64,17 @@ def test_prompts_are_filled_with_token_and_noun() -> None:
         ),
         ({"method": "full", "dora": True}, ["dora is of a LoRA", "method to 'lora'"]),
         ({"method": "full", "lora_targets": "all"}, ["lora_targets is of a LoRA"]),
+        (
+            {"early_stopping": "fid", "prior_preservation": False},
+            ["early_stopping 'fid' compares with class images", "'likeness'"],
+        ),
+        (
+            {"early_stopping": "fid", "validation_every": 0},
+            ["early_stopping 'fid' needs validation images", "'off'"],
+        ),
+        ({"early_stopping": "loss"}, ["early_stopping = 'loss'", "'likeness', 'fid' or 'off'"]),
+        ({"retention_floor": 2}, ["retention_floor = 2", "less than or equal to 1"]),
+        ({"patience": 0}, ["patience = 0"]),
         ({"ema_decay": 1}, ["ema_decay = 1", "less than 1"]),
         ({"memory": "tiny"}, ["memory = 'tiny'", "'auto', 'normal' or 'lean'"]),
         ({"steps": 0, "seed": -1}, ["steps = 0", "seed = -1"]),

@@ -37,7 +37,15 @@ TRAINING = "training_entrypoint/requirements.txt"
 SERVING = "inference_entrypoint/requirements.txt"
 OWN_IMAGE = "infra/docker/serving/requirements.txt"
 ROOTS = {
-    TRAINING: (*_DRAWING, "bitsandbytes", "prodigyopt", "wandb"),
+    TRAINING: (
+        *_DRAWING,
+        "bitsandbytes",
+        "matplotlib",
+        "prodigyopt",
+        "tensorboardX",
+        "torchmetrics",
+        "wandb",
+    ),
     SERVING: (*_DRAWING, "opencv-python-headless"),
     OWN_IMAGE: (
         *_DRAWING,

@@ -18,12 +18,15 @@ from lensa.backends.bundle import PYTHON, build_wheelhouse, serving_code
 # What a distribution is imported as, if that does not follow from its name.
 NAMES = {
     "cwevals": "coreweave_evaluations",
+    "fonttools": "fontTools",
     "googleapis-common-protos": "google.rpc",
     "markdown-it-py": "markdown_it",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "protobuf": "google.protobuf",
+    "python-dateutil": "dateutil",
     "pyyaml": "yaml",
+    "tensorboardx": "tensorboardX",
     "opentelemetry-api": "opentelemetry.trace",
     "opentelemetry-exporter-http-transport": "opentelemetry.exporter.http.transport",
     "opentelemetry-exporter-otlp-common": "opentelemetry.exporter.otlp.common",
@@ -34,7 +37,7 @@ NAMES = {
     "opentelemetry-semantic-conventions": "opentelemetry.semconv",
 }
 # They import torch: looked for, not imported.
-OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft", "prodigyopt"}
+OF_TORCH = {"accelerate", "bitsandbytes", "compel", "peft", "prodigyopt", "torchmetrics"}
 
 
 def python312() -> str | None:

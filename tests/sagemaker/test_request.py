@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lensa.backends.sagemaker.images import training_image
 from lensa.backends.sagemaker.options import SagemakerOptions
 from lensa.backends.sagemaker.request import METRICS, Inputs, training_request
 from lensa.contract import BASES, TrainingConfig, preset
-from lensa.contract.events import ProgressEvent
+from lensa.contract.events import ProgressEvent, ValidationEvent
 from lensa.errors import ConfigError
 from lensa.testing.answers import AwsError
 from lensa.testing.shapes import check_input
@@ -128,16 +129,30 @@ def test_secrets_go_as_names_and_nothing_says_whose_avatar_it_is() -> None:
     assert "ada" not in text
 
 
-def test_the_metrics_are_read_from_the_jobs_own_lines() -> None:
-    import re
+def read(line: str) -> dict[str, float]:
+    """What SageMaker finds in a line of the log."""
+    found = {name: re.search(regex, line) for name, regex in METRICS.items()}
+    return {name: float(match[1]) for name, match in found.items() if match}
 
+
+def test_the_metrics_are_read_from_the_jobs_own_lines() -> None:
     line = ProgressEvent(step=40, of=800, loss=0.125, learning_rate=1e-5, images_per_second=2.5)
-    found = {name: re.search(regex, line.line()) for name, regex in METRICS.items()}
-    assert {name: float(match[1]) for name, match in found.items() if match} == {
+    assert read(line.line()) == {
         "train:step": 40,
         "train:loss": 0.125,
         "train:learning_rate": 1e-5,
         "train:images_per_second": 2.5,
+    }
+
+
+def test_what_a_validation_measured_is_among_them_and_what_it_did_not_is_no_zero() -> None:
+    line = ValidationEvent(
+        step=200, images=["validation/step-000200/0.png"], likeness=0.71, class_drift=-2e-05
+    )
+    assert read(line.line()) == {
+        "validation:step": 200,
+        "validation:likeness": 0.71,
+        "validation:class_drift": -2e-05,
     }
 
 

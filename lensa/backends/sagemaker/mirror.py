@@ -50,7 +50,7 @@ def local_base(ref: BaseModelRef) -> LocalBase | None:
         return None
     if ref.source == "package":
         folder, revision = _packaged(ref)
-        return LocalBase(ref, revision, _files(folder))
+        return LocalBase(ref, revision, _files(folder) | _embedder(ref))
     path = Path(ref.location)
     if not path.exists():
         raise BaseModelError(f"{path}: no such file or folder (base model {ref.name!r}).")
@@ -114,6 +114,15 @@ def _packaged(ref: BaseModelRef) -> tuple[Path, str]:
         ) from None
     except FileNotFoundError as error:
         raise BaseModelError(str(error)) from None
+
+
+def _embedder(ref: BaseModelRef) -> dict[str, Path]:
+    """Return the files by which the job measures its images, in a folder beside the base's own."""
+    try:
+        folder = Path(importlib.import_module(ref.location).embedder_path())
+    except (AttributeError, FileNotFoundError):  # of an older package: the job says so
+        return {}
+    return {f"embedder/{name}": path for name, path in _files(folder).items()}
 
 
 def _files(folder: Path) -> dict[str, Path]:

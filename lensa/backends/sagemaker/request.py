@@ -15,6 +15,7 @@ from lensa.contract import TrainingConfig
 from lensa.contract.consent import Consent
 from lensa.contract.environment import (
     CONSENT,
+    HOURLY,
     KMS_KEY,
     MAX_RUNTIME,
     SECRETS,
@@ -32,6 +33,20 @@ METRICS = {
     "train:learning_rate": r'"learning_rate":([0-9.eE+-]+)',
     "train:images_per_second": r'"images_per_second":([0-9.eE+-]+)',
     "train:step": r'"event":"progress","stage":"training","step":([0-9]+)',
+    "validation:step": r'"event":"validation","step":([0-9]+)',
+    **{
+        f"validation:{name}": rf'"{name}":([0-9.eE+-]+)'
+        for name in (
+            "likeness",
+            "likeness_floor",
+            "likeness_ceiling",
+            "retention",
+            "memorisation",
+            "class_drift",
+            "fid",
+            "kid",
+        )
+    },
 }
 
 
@@ -45,6 +60,7 @@ class Inputs:
     class_caches: Mapping[int, str] = field(default_factory=dict)  # by the concept's number
     class_caches_there: Collection[int] = ()  # those that hold something already
     consent: Consent | None = None
+    hourly: float | None = None  # dollars of the machine, on demand
 
 
 def training_request(
@@ -164,6 +180,8 @@ def _environment(
         environment["HF_HUB_OFFLINE"] = "1"
     if inputs.consent is not None:
         environment[CONSENT] = inputs.consent.model_dump_json()
+    if inputs.hourly is not None:
+        environment[HOURLY] = f"{inputs.hourly:g}"
     return environment
 
 

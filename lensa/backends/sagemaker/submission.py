@@ -152,6 +152,7 @@ def compose(
         class_caches=cache_keys(plan, supplies.base),
         class_caches_there=supplies.class_caches,
         consent=plan.consent,
+        hourly=place.hourly,
     )
     request = training_request(
         job,

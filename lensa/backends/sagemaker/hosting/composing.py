@@ -12,10 +12,19 @@ from lensa.backends.sagemaker import keys
 from lensa.backends.sagemaker.transfer import Blob, Copy
 from lensa.contract import MANIFEST, AvatarManifest
 from lensa.contract.gallery import FOLDER as GALLERY
+from lensa.contract.measures import CHART_FILE, METRICS_FILE, REPORT_FILE, VALIDATION_FOLDER
 from lensa.contract.names import digest
 
 CODE = "code"
-_LOOKED_AT = ("samples/", f"{GALLERY}/")  # images that the job drew
+# What the job drew and wrote to be seen; photos are in the report.
+_LOOKED_AT = (
+    "samples/",
+    f"{GALLERY}/",
+    f"{VALIDATION_FOLDER}/",
+    METRICS_FILE,
+    CHART_FILE,
+    REPORT_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Served:
 def copies_of(avatar: AvatarManifest, target: str) -> list[Copy]:
     """Return the copies of an avatar's files into a folder, without its manifest.
 
-    Of a LoRA the samples and the gallery stay behind: its server reads one file alone.
+    Of a LoRA what is to be seen stays behind: its server reads one file alone.
     """
     lora = avatar.config.method == "lora"
     return [

@@ -1,0 +1,116 @@
+"""How the model card's figures are made of what the judges read: mini/evidence.py and its floor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mini.attributes import IDENTITY_FIELDS, SKINS, VALUES
+from mini.card import SECTIONS
+from mini.dreambooth import NEW_SCENES, PROBES, RUNS, SEEDS, SUBJECTS, Run, probes_of, request_for
+from mini.evaluate import FIGURES
+from mini.evaluate_embedder import same_person
+from mini.evidence import Way, matches, share, told
+from mini.subject_figures import others_of
+from mini.subjects import photo_pictures, subject
+from mini.words import ATTRIBUTES, sentence
+
+
+def readings(who: int, wrong: int = 0) -> np.ndarray:
+    """Four pictures read right; of the `wrong` first fixed attributes everything is misread."""
+    row = np.zeros(len(VALUES), dtype=int)
+    for k, name in enumerate(IDENTITY_FIELDS):
+        value = VALUES[name].index(getattr(subject(who), name))
+        row[list(VALUES).index(name)] = value + (k < wrong)
+    return np.stack([row] * 4)
+
+
+def test_the_subjects_are_people_whom_the_base_has_never_seen_of_every_skin_tone() -> None:
+    people = [subject(number) for number in SUBJECTS]
+    assert len(set(people)) == len(people) == 8
+    assert all(person.held_out() for person in people)
+    assert {person.skin for person in people} == set(SKINS)
+
+
+def test_every_subject_is_trained_twice_by_every_method_and_without_prior_preservation() -> None:
+    kinds = {(run.method, run.prior) for run in RUNS}
+    assert kinds == {("lora", True), ("full", True), ("lora", False)}
+    assert len(set(RUNS)) == len(SUBJECTS) * len(SEEDS) * len(kinds) == 48
+    assert len({run.name for run in RUNS}) == 48
+
+
+def test_every_avatar_and_the_base_draw_a_prompt_from_the_same_noise() -> None:
+    seeds = [request_for(probe, seed).seed for seed in SEEDS for probe in PROBES]
+    assert len(set(seeds)) == len(seeds)
+    short = probes_of(Run(0, 0, "lora", prior=False))
+    assert [request_for(p, 1) for p in short] == [
+        request_for(p, 1) for p in PROBES if not p.of_subject
+    ]
+
+
+def test_the_scenes_are_asked_for_in_words_and_not_shown_in_a_photo() -> None:
+    for prompt in NEW_SCENES:
+        assert "{subject}" in prompt
+    pictures = photo_pictures(0, 8)
+    assert len({(picture.clothes, picture.background) for picture in pictures}) == 8
+
+
+def test_the_way_begins_at_the_bases_answer_and_ends_at_real_renders() -> None:
+    floor, ceiling = matches(readings(3, wrong=3), 3), matches(readings(3), 3)
+    at = Way(RUNS[0], floor, floor, ceiling)
+    assert share([at]) == pytest.approx(0)
+    assert share([replace(at, avatar=ceiling)]) == pytest.approx(1)
+    some = matches(readings(3, wrong=1), 3)
+    assert share([replace(at, avatar=some)]) == pytest.approx(2 / 3)
+
+
+def test_a_run_that_went_nowhere_counts_as_much_as_one_that_went_all_the_way() -> None:
+    ways = []
+    for run in RUNS[:24]:  # one seed
+        floor, ceiling = (matches(readings(run.subject, wrong=w), run.subject) for w in (3, 0))
+        reached = ceiling if run.subject % 2 else floor
+        ways.append(Way(run, floor, reached, ceiling))
+    figure = told(ways)
+    assert figure["low"] < 0.5 < figure["high"]
+    assert figure["low"] >= 0 and figure["high"] <= 1
+    assert 0.3 < figure["share"] < 0.7
+
+
+def test_the_hair_colour_of_a_shaven_bald_head_counts_nowhere() -> None:
+    bald = next(i for i in SUBJECTS if subject(i).hair_style == "bald")
+    assert subject(bald).facial_hair == "none"
+    seen = ~np.isnan(matches(readings(bald), bald))
+    assert [name for name, one in zip(IDENTITY_FIELDS, seen, strict=True) if not one] == [
+        "hair_colour"
+    ]
+
+
+def test_the_control_asks_other_peoples_avatars_that_were_trained_as_long() -> None:
+    run = Run(2, 1, "full")
+    assert len(others_of(run)) == 7
+    for other in others_of(run):
+        assert (other.seed, other.method, other.prior) == (1, "full", True)
+        assert other.subject != run.subject
+
+
+def test_people_who_lie_apart_are_told_apart_and_noise_is_not() -> None:
+    rng = np.random.default_rng(0)
+    people = np.eye(6)[:, None, :].repeat(4, axis=1)
+    assert same_person(people, people) == pytest.approx(1)
+    noise = rng.standard_normal((20, 4, 64))
+    assert same_person(noise, noise) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_embedder_has_a_sentence_of_its_own_for_every_value() -> None:
+    for name in ATTRIBUTES:
+        sentences = [sentence(name, value) for value in VALUES[name]]
+        assert len(set(sentences)) == len(sentences)
+        assert all(
+            "  " not in text and text.startswith("a photo of a person") for text in sentences
+        )
+
+
+def test_the_card_has_a_section_for_every_figure() -> None:
+    assert list(SECTIONS) == list(FIGURES)

@@ -1,0 +1,236 @@
+"""Weights & Biases and TensorBoard: what they are shown, and what they must never cost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import masked_crc32c
+from training.processes import Interruption, run_process
+from training.running import Job, make_job
+from training.wandb_file import RunFile, read_run
+
+from lensa.contract import BASES, Concept
+from training_entrypoint.tracking.background import Background
+from training_entrypoint.tracking.public import public
+
+NAME = "lensa-7k2m0000-1f3a9c2e"
+
+
+def environment(**variables: str) -> None:
+    os.environ.update({"TRAINING_JOB_NAME": NAME, **variables})
+
+
+def tracked(job: Job, interruption: Interruption | None = None, **variables: str) -> int:
+    """Run a job as its container does. W&B ends its threads with the process."""
+    return run_process(job, interruption, partial(environment, **variables))
+
+
+def run_of(job: Job, mode: str = "offline-run") -> RunFile:
+    (file,) = job.layout.output.glob(f"wandb/{mode}-*/*.wandb")
+    return read_run(file)
+
+
+def seen(run: RunFile, key: str) -> list[int]:
+    """The steps at which a figure, or an image, was told."""
+    return [row["_step"] for row in run.history if key in row or f"{key}/path" in row]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A training without a key: nothing is sent, and the run is kept."""
+    job = make_job(
+        tmp_path_factory.mktemp("wandb"),
+        tracker="wandb",
+        validation_every=2,
+        validation_prompts=["a photo of {subject}", "{subject} on the moon"],
+        gallery=[{"name": "sketch", "prompt": "a sketch of {subject}", "steps": 2}],
+    )
+    assert tracked(job) == 0
+    return job
+
+
+def test_an_offline_run_can_be_read_back_whole(job: Job) -> None:
+    run = run_of(job)
+    assert (run.run_id, run.project, run.exit_code) == (NAME, "lensa", 0)
+    assert run.config["learning_rate"] == 1e-3
+    assert run.config["base"] == "micro"
+    for figure in ("loss", "learning_rate", "gradient_norm", "images_per_second", "memory_gb"):
+        assert seen(run, figure) == [1, 2, 3, 4], figure
+
+
+def test_what_a_validation_measured_is_among_it(job: Job) -> None:
+    lines = (job.layout.model / "metrics.jsonl").read_text().splitlines()
+    run = run_of(job)
+    assert len(seen(run, "validation/likeness")) == len(lines) >= 2
+
+
+def test_a_prompts_images_have_one_key_so_that_steps_can_be_compared(job: Job) -> None:
+    run = run_of(job)
+    first = seen(run, "validation/0-a-photo-of-subject")
+    assert first[:2] == [0, 2]
+    assert seen(run, "validation/1-subject-on-the-moon") == first
+    (folder,) = job.layout.output.glob("wandb/offline-run-*")
+    kept = [row["validation/1-subject-on-the-moon/path"] for row in run.history if row["_step"] < 3
+            and "validation/1-subject-on-the-moon/path" in row]  # fmt: skip
+    assert all((folder / "files" / path).is_file() for path in kept)
+
+
+def test_chart_samples_gallery_and_the_artifacts_digest_close_the_run(job: Job) -> None:
+    run = run_of(job)
+    manifest = (job.layout.model / "avatar.json").read_bytes()
+    assert run.summary["artifact_sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert run.summary["avatar"] == NAME
+    for key in ("chart", "samples/1-subject-on-the-moon", "gallery/sketch/0"):
+        assert seen(run, key) == [run.history[-1]["_step"]], key
+
+
+def test_no_path_and_no_name_of_the_machine_is_in_it(job: Job) -> None:
+    run = run_of(job)
+    secrets = [str(job.layout.root), str(Path.home()), str(Path.cwd()), socket.gethostname()]
+    for secret in filter(lambda text: len(text) > 1, secrets):
+        assert secret.encode() not in run.content
+    assert run.host == "lensa"
+    (folder,) = job.layout.output.glob("wandb/offline-run-*")
+    sent = {path.name for path in (folder / "files").rglob("*") if path.is_file()}
+    assert {Path(name).suffix for name in sent} == {".png"}  # no metadata, no list of packages
+
+
+def test_a_base_of_your_own_is_not_called_by_its_path(tmp_path: Path) -> None:
+    config = make_job(tmp_path).config
+    base = BASES["sd15"].model_copy(
+        update={"name": "grace", "source": "folder", "location": "/home/grace/model"}
+    )
+    other = Concept(name="rex", kind="pet", token="sks", class_noun="dog")
+    told = str(public(config.model_copy(update={"base": base, "concepts": (other,)})))
+    assert "grace" not in told
+    assert "rex" not in told
+    assert "a folder of your own" in told
+
+
+def test_a_resumed_training_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    """What was told before is in it once, and the steps only go up."""
+    job = make_job(tmp_path, tracker="wandb", validation_every=2, checkpoint_every=2, steps=6)
+    assert tracked(job, Interruption(5, signal.SIGTERM)) == 143
+    assert tracked(job) == 0
+    run = run_of(job)  # one folder: there are no two runs
+    assert run.run_id == NAME
+    steps = [row["_step"] for row in run.history]
+    assert steps == sorted(set(steps))
+    assert seen(run, "loss") == [1, 2, 3, 4, 5, 6]
+    assert seen(run, "validation/0-a-photo-of-subject")[:3] == [0, 2, 4]
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A server that takes every connection and never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        held: list[socket.socket] = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    held.append(server.accept()[0])
+            except OSError:
+                return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+        for connection in held:
+            connection.close()
+
+
+@contextmanager
+def dead() -> Iterator[int]:
+    """A port that refuses every connection."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    yield port
+
+
+@pytest.mark.parametrize("server", [deaf, dead])
+def test_a_server_that_does_not_answer_stops_no_training(tmp_path: Path, server: Any) -> None:
+    job = make_job(tmp_path, tracker="wandb")
+    with server() as port:
+        code = tracked(
+            job,
+            WANDB_API_KEY="0123456789" * 4,
+            WANDB_BASE_URL=f"http://127.0.0.1:{port}",
+            WANDB_INIT_TIMEOUT="1",
+            WANDB_FINISH_TIMEOUT="1",
+        )
+    assert code == 0
+    assert job.manifest.steps_trained == 4
+    said = " ".join(event["message"] for event in job.events("notice"))
+    assert "Weights & Biases cannot be reached" in said
+    assert "wandb sync" in said
+    assert seen(run_of(job), "loss") == [1, 2, 3, 4]
+
+
+class Hanging:
+    """A server that takes the run, and from then on nothing."""
+
+    def __init__(self) -> None:
+        self.forever = threading.Event()
+
+    def metrics(self, step: int, values: Any) -> None:
+        self.forever.wait(60)
+
+    pictures = summary = close = metrics
+
+
+def test_one_that_hangs_in_the_middle_holds_up_neither_steps_nor_the_end() -> None:
+    sink = Hanging()
+    background = Background(lambda say: sink, "the tracker")
+    for step in range(10_000):
+        background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
+    assert not background.close(0, seconds=0.1)
+    assert background.notices() == ["the tracker takes no more: some of what was told is left out"]
+    sink.forever.set()
+
+
+def test_what_a_tracker_fails_with_is_said_once() -> None:
+    def opening(say: Any) -> Any:
+        raise OSError("no such place")
+
+    background = Background(opening, "the tracker")
+    for step in range(3):
+        background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
+    assert background.close(0, seconds=10)
+    assert background.notices() == ["the tracker is left out from here: no such place"]
+
+
+def events(file: Path) -> Iterator[Event]:
+    """Read an event file back: length, its CRC, a protobuf, its CRC."""
+    content, place = file.read_bytes(), 0
+    while place < len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        data = content[place + 12 : place + 12 + length]
+        (crc,) = struct.unpack_from("<I", content, place + 12 + length)
+        assert crc == masked_crc32c(data), "the event file is damaged"
+        yield Event.FromString(data)
+        place += 12 + length + 4
+
+
+def test_tensorboard_has_the_figures_and_the_images(tmp_path: Path) -> None:
+    job = make_job(tmp_path, tracker="tensorboard", validation_every=2)
+    job.run()
+    (file,) = (job.layout.output / "tensorboard").glob("events.out.tfevents.*")
+    told = [(event.step, value) for event in events(file) for value in event.summary.value]
+    losses = [(step, value.simple_value) for step, value in told if value.tag == "loss"]
+    assert [step for step, _ in losses] == [1, 2, 3, 4]
+    assert all(loss > 0 for _, loss in losses)
+    drawn = [step for step, value in told if value.tag == "validation/0-a-photo-of-subject"]
+    assert drawn[:2] == [0, 2]
+    assert {"chart", "samples/0-a-photo-of-subject"} <= {value.tag for _, value in told}

