@@ -89,7 +89,7 @@ _MINI: dict[Method, dict[str, Any]] = {
         "train_text_encoder": True,
         "class_image_guidance": 3.0,
         # It has never heard of the Eiffel Tower.
-        "validation_prompts": ("a photo of {subject}", "a photo of {subject} on the beach"),
+        "validation_prompts": ["a photo of {subject}", "a photo of {subject} on the beach"],
     }
     for method, recipe in _SMALL.items()
 }

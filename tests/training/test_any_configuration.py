@@ -33,6 +33,7 @@ MOST = {
     "batch_size": 2,
     "gradient_accumulation": 2,
     "lora_rank": 8,
+    "validation_steps": 2,
 }
 FIXED = {"base", "subject_id", "tracker"}  # on a base that is at hand; wandb has a test of its own
 
@@ -101,7 +102,10 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
 
 def capped(config: TrainingConfig) -> TrainingConfig:
     fields = config.model_dump()
-    cheaper = {name: min(fields[name], most) for name, most in MOST.items()}
+    cheaper = {
+        name: most if fields[name] is None else min(fields[name], most)
+        for name, most in MOST.items()
+    }
     if cheaper["class_images"] == 0 and config.prior_preservation:
         cheaper["class_images"] = 1
     warmup = min(config.warmup_steps, cheaper["steps"] - 1)
