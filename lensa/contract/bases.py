@@ -82,7 +82,13 @@ _SMALL: dict[Method, dict[str, Any]] = {
 # Its base was taught to take no notice of a word it does not know before the noun, and the small
 # text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person".
 _MINI: dict[Method, dict[str, Any]] = {
-    method: {**recipe, "train_text_encoder": True, "class_image_guidance": 3.0}
+    method: {
+        **recipe,
+        "train_text_encoder": True,
+        "class_image_guidance": 3.0,
+        # It has never heard of the Eiffel Tower.
+        "validation_prompts": ("a photo of {subject}", "a photo of {subject} on the beach"),
+    }
     for method, recipe in _SMALL.items()
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ import torch
 from PIL import Image
 from training.processes import Interruption, run_process
 from training.running import Job, make_job, reached
-
-from training_entrypoint.stopping import Stopped
 
 RED: dict[str, Any] = {
     "steps": 30,
@@ -27,7 +26,8 @@ RED: dict[str, Any] = {
     "prior_preservation": False,
     "validation_every": 2,
     "validation_steps": 2,
-    "checkpoint_every": 3,
+    "checkpoint_every": 2,
+    "early_stopping": "likeness",
 }
 
 
@@ -70,14 +70,48 @@ def test_it_stops_by_itself_and_the_avatar_is_that_of_the_best_step(
     assert not list(straight.layout.checkpoints.glob("best-*"))
 
 
-@pytest.mark.parametrize("behind", [0, 1], ids=["at a validation", "between two"])
+class Killed(BaseException):
+    """Nobody catches it, and nothing is written behind it: what is on the disk is what counts."""
+
+
+def killed_at(job: Job, moment: Callable[[dict[str, Any]], bool]) -> None:
+    def die(event: dict[str, Any]) -> bool:
+        if moment(event):
+            raise Killed
+        return False
+
+    job.stop_when = die
+    with pytest.raises(Killed):
+        job.run()
+    job.stop_when = None
+
+
+@pytest.mark.parametrize("moment", ["best measured, not kept", "between two", "exporting"])
 def test_killed_and_started_again_it_chooses_and_exports_the_same(
-    behind: int, straight: Job, tmp_path: Path
+    moment: str, straight: Job, tmp_path: Path
 ) -> None:
+    choice, job = straight.manifest.choice, red(tmp_path)
+    assert choice is not None
+    moments: dict[str, Callable[[dict[str, Any]], bool]] = {
+        # The event is said when the line of metrics.jsonl is written.
+        "best measured, not kept": lambda event: (
+            event["event"] == "validation" and event["step"] == choice.step
+        ),
+        "between two": reached(choice.trained - 1),
+        "exporting": lambda event: event.get("stage") == "exporting",
+    }
+    killed_at(job, moments[moment])
+    job.run()
+    assert job.manifest.choice == choice
+    assert same(job, straight)
+
+
+@pytest.mark.slow
+def test_a_real_signal_changes_nothing_about_it(straight: Job, tmp_path: Path) -> None:
     assert straight.manifest.choice is not None
     job = red(tmp_path)
-    last = straight.manifest.choice.trained
-    assert run_process(job, Interruption(last - behind, signal.SIGKILL)) == -signal.SIGKILL
+    last = Interruption(straight.manifest.choice.trained, signal.SIGKILL)
+    assert run_process(job, last) == -signal.SIGKILL
     job.run()
     assert job.manifest.choice == straight.manifest.choice
     assert same(job, straight)
@@ -86,12 +120,9 @@ def test_killed_and_started_again_it_chooses_and_exports_the_same(
 def test_weights_that_are_damaged_are_not_exported(straight: Job, tmp_path: Path) -> None:
     assert straight.manifest.choice is not None
     choice, job = straight.manifest.choice, red(tmp_path)
-    job.stop_when = reached(choice.trained)  # the next thing it does is to measure
-    with pytest.raises(Stopped):
-        job.run()
+    killed_at(job, reached(choice.trained))  # the next thing it would do is to measure
     kept = job.layout.checkpoints / f"best-{choice.step:06d}"
     (kept / "trained.safetensors").write_bytes(b"{}")
-    job.stop_when = None
     job.run()
     said = [event["message"] for event in job.events("notice")]
     assert f"the weights of step {choice.step} are damaged, or gone: the last are exported." in said
