@@ -30,7 +30,8 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def cell(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value).replace("_", " ")
+    text = f"{value:.2f}" if isinstance(value, float) else str(value)
+    return text if "`" in text else text.replace("_", " ")  # a figure keeps its name
 
 
 def interval(told: dict[str, float]) -> str:
@@ -77,13 +78,13 @@ def subject(figure: dict[str, Any]) -> str:
     ]  # fmt: skip
     skins = figure["lora"]["by_skin"]
     rows += [
-        [f"`identity_share`, skin {skin} ({skins[skin]['runs']} runs)",
+        [f"`identity_share`, skin {skin} ({skins[skin]['runs']:.0f} runs)",
          *(figure[m]["by_skin"][skin]["share"] for m in methods), "-"]
         for skin in skins
     ]  # fmt: skip
     rows += [
-        [f"`identity_share`, {name}", *(figure[m]["by_attribute"][name]["share"] for m in methods),
-         "-"]
+        [f"`identity_share`, {name.replace('_', ' ')}",
+         *(figure[m]["by_attribute"][name]["share"] for m in methods), "-"]
         for name in figure["lora"]["by_attribute"]
     ]  # fmt: skip
     styles = [
