@@ -77,8 +77,8 @@ def train(
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
-    tracker.back_to(step)
     selection.begin(step)
+    tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
     losses: list[torch.Tensor] = []

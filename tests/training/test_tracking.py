@@ -143,6 +143,7 @@ def test_with_a_key_it_is_online_and_tells_the_server_no_more(tmp_path: Path) ->
     assert not [line for line in job.lines if "Biases" in line]
 
 
+@pytest.mark.slow
 def test_a_server_that_falls_silent_on_the_way_costs_no_avatar(tmp_path: Path) -> None:
     job = make_job(tmp_path, tracker="wandb")
     with serving() as server:
@@ -211,7 +212,7 @@ def dead() -> Iterator[int]:
     yield port
 
 
-@pytest.mark.parametrize("server", [deaf, dead])
+@pytest.mark.parametrize("server", [deaf, pytest.param(dead, marks=pytest.mark.slow)])
 def test_a_server_that_does_not_answer_stops_no_training(tmp_path: Path, server: Any) -> None:
     job = make_job(tmp_path, tracker="wandb")
     with server() as port:
