@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.loaders import Loader
 from PIL import Image
 
 from lensa.avatar import Avatar
@@ -25,6 +27,7 @@ TINY = {
     "class_images": 2,
     "class_image_steps": 2,
     "validation_prompts": ["a photo of {subject}"],
+    "validation_every": 4,  # before the first step, and that is all
     "tracker": "none",
 }
 
@@ -49,6 +52,22 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     return home
+
+
+class Shared(Loader):
+    """botocore's models, read once for all sessions: most of what a test of AWS takes."""
+
+    @property
+    def search_paths(self) -> list[str]:
+        return list(super().search_paths)  # every session of boto3 adds to it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_models() -> Iterator[None]:
+    loader = Shared(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", lambda search_path: loader)
+        yield
 
 
 def write_photos(folder: Path, count: int = 5, side: int = 64, seed: int = 0) -> Path:

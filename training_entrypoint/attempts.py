@@ -16,16 +16,20 @@ from accelerate import Accelerator
 
 from inference_entrypoint.devices import device
 from inference_entrypoint.families import family_of
-from lensa.contract import TrainingConfig
+from lensa.contract import Choice, Measurement, TrainingConfig
+from training_entrypoint.best import Best
 from training_entrypoint.checkpoints import Origin
+from training_entrypoint.compute import compute_of, plan_validations
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
 from training_entrypoint.hardware import DTYPES, gpu_memory
 from training_entrypoint.loss import Data
+from training_entrypoint.measuring.probes import probes_of
 from training_entrypoint.memory import Plan, Resting, choose
 from training_entrypoint.prompts import Conditioning
 from training_entrypoint.report import Report
+from training_entrypoint.selecting import Selection
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.tracking import Tracker
 from training_entrypoint.trainable import Trainable
@@ -65,8 +69,10 @@ def learn(
     stop: StopRequest,
     deadline: Deadline,
     validation: Validation,
-) -> tuple[Trainable, int]:
-    """Train, and return what was trained and the steps. `folder` is that of the checkpoints.
+    drawn: int,
+) -> tuple[Trainable, int, Choice | None]:
+    """Train, and return what was trained, the steps, and which of them was chosen. `folder` is that
+    of the checkpoints, `drawn` the passes of the UNet that class images took.
 
     Raises as `train` does, but TrainingError if the loss runs away a second time.
     """
@@ -74,11 +80,18 @@ def learn(
     decisions = read_decisions(folder, config)
     if decisions.memory is None:
         decisions = _decide_memory(decisions, config, model.pipeline, precision, report)
+        decisions = replace(decisions, drawn=drawn)
         decisions.write(folder, config)
+    measured, every = plan_validations(config, decisions.drawn)
+    compute = compute_of(measured, decisions.drawn)
+    validation.probes = probes_of(measured)
+    exported = DTYPES[precision] if config.method == "full" else None
     while True:
         plan = decisions.plan(config, gpu=gpu)
 
-        def once(plan: Plan = plan, rate_factor: float = decisions.rate) -> tuple[Trainable, int]:
+        def once(
+            plan: Plan = plan, rate_factor: float = decisions.rate
+        ) -> tuple[Trainable, int, Choice | None]:
             """All that is in memory for an attempt goes with it."""
             # A new one: fp16's loss scaler remembers the step that broke off.
             accelerator = _accelerator(precision)
@@ -87,11 +100,14 @@ def learn(
             conditioning = Conditioning(pipeline, config, data.prompts)
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
-            def validate(step: int) -> None:
-                with resting.here(), accelerator.autocast():
-                    validation.draw(pipeline, step)
+            selection = Selection(config, Best(folder, config, exported), every, validation.history)
 
-            steps = train(
+            def validate(step: int) -> Measurement | None:
+                with resting.here(), accelerator.autocast():
+                    # The base's answer alone says nothing.
+                    return validation.draw(pipeline, step, measure=every > 0)
+
+            steps, choice = train(
                 pipeline,
                 trainable,
                 data,
@@ -107,9 +123,13 @@ def learn(
                 stop=stop,
                 deadline=deadline,
                 validate=validate,
+                selection=selection,
             )
             accelerator.free_memory()  # the optimiser's moments
-            return trainable, steps
+            if choice is not None:
+                share = compute.share(steps, selection.validations)
+                choice = choice.model_copy(update={"validation_share": round(share, 4)})
+            return trainable, steps, choice
 
         try:
             return once()

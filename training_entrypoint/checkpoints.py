@@ -4,6 +4,8 @@ step-000200/trained.safetensors  what is trained
 step-000200/optimization.pt      all else that the next step follows from
 step-000200/state.json           the step, the configuration, what the base was, and the digests of
                                  the two
+
+The best weights so far lie beside them: see training_entrypoint.best.
 """
 
 from __future__ import annotations
@@ -41,31 +43,15 @@ def save(
     others as they were, if it cannot be written.
     """
     final = folder / f"step-{step:06d}"
-    partial = folder / f".step-{step:06d}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        save_file(weights, partial / _WEIGHTS)
-        with (partial / _OPTIMIZATION).open(
-            "wb"
-        ) as file:  # a path would hide that the disk is full
+
+    def write(into: Path) -> None:
+        save_file(weights, into / _WEIGHTS)
+        with (into / _OPTIMIZATION).open("wb") as file:  # a path would hide that the disk is full
             torch.save(optimization, file)
-        state = {
-            "step": step,
-            "config": config.model_dump(mode="json"),
-            "origin": origin,
-            # A folder synced to S3 file by file is whole when these agree, not when it is there.
-            "sha256": {name: _sha256(partial / name) for name in (_WEIGHTS, _OPTIMIZATION)},
-        }
-        (partial / _STATE).write_text(json.dumps(state))
-        for path in (*partial.iterdir(), partial):
-            to_disk(path)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        to_disk(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+
+    write_whole(
+        final, write, {"step": step, "config": config.model_dump(mode="json"), "origin": origin}
+    )
     # What is newer than this one was passed over: it is damaged, and counts for nothing.
     every = _all(folder)
     kept = [path for path in every if path.name <= final.name][-config.checkpoints_kept :]
@@ -83,16 +69,10 @@ def newest(
     by a training with another configuration.
     """
     for path in reversed(_all(folder)):
+        state = read_whole(path)
         try:
-            state = json.loads((path / _STATE).read_text())
-            step = int(state["step"])
-            whole = all(
-                _sha256(path / name) == state["sha256"][name] for name in (_WEIGHTS, _OPTIMIZATION)
-            )
-            theirs = state["config"]
-        except (OSError, ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
+            step, theirs = int(state["step"]), state["config"]
+        except (KeyError, TypeError, ValueError):
             say(f"the checkpoint {path.name} is damaged or incomplete: the one before it is used.")
             continue
         _check_same(path, config, theirs)
@@ -122,7 +102,7 @@ def check_origin(folder: Path, origin: Origin) -> None:
 
 def remove_all(folder: Path) -> None:
     """Drop every checkpoint: of a finished training, they are the larger part on disk."""
-    for path in _all(folder):
+    for path in (*_all(folder), *folder.glob("best-*")):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -130,6 +110,46 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the weights and the state of the optimisation of a checkpoint."""
     optimization = torch.load(path / _OPTIMIZATION, map_location="cpu", weights_only=True)
     return load_file(path / _WEIGHTS), optimization
+
+
+def write_whole(final: Path, write: Callable[[Path], None], state: dict[str, Any]) -> None:
+    """Write a folder's files and, behind them, its state with their digests, under a temporary
+    name; then give it its own. Raises OSError, and leaves nothing, if that cannot be done."""
+    folder, partial = final.parent, final.parent / f".{final.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        write(partial)
+        # A folder synced to S3 file by file is whole when these agree, not when it is there.
+        sha256 = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        (partial / _STATE).write_text(json.dumps(state | {"sha256": sha256}))
+        for path in (*partial.iterdir(), partial):
+            to_disk(path)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        to_disk(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """Return the state of a folder; nothing, if it is not as it was written."""
+    try:
+        state: dict[str, Any] = json.loads((path / _STATE).read_text())
+        digests = state["sha256"]
+        whole = bool(digests) and all(
+            _sha256(path / name) == digest for name, digest in digests.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return state if whole else {}
+
+
+def steps_kept(folder: Path) -> list[int]:
+    """Return the steps of the checkpoints that are there."""
+    names = [path.name.removeprefix("step-") for path in _all(folder)]
+    return [int(name) for name in names if name.isdigit()]
 
 
 def to_disk(path: Path) -> None:

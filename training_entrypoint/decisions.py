@@ -26,9 +26,11 @@ _FILE = "decisions.json"
 
 @dataclass(frozen=True)
 class Decisions:
-    """`memory` is what "auto" became; None: not decided yet."""
+    """`memory` is what "auto" became; None: not decided yet. `drawn` is what the class images took,
+    in passes of the UNet: how often is validated follows from it."""
 
     memory: Kind | None = None
+    drawn: int = 0
     leaner: bool = False  # the memory was full once
     slower: bool = False  # the loss ran away once
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import DDPMScheduler
 
-from lensa.contract import TrainingConfig
+from lensa.contract import Choice, Measurement, TrainingConfig
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.ema import Average
@@ -27,6 +27,7 @@ from training_entrypoint.optimizers import make_optimizer, rates, set_learning_r
 from training_entrypoint.prompts import Conditioning
 from training_entrypoint.randomness import seed_everything
 from training_entrypoint.report import Report
+from training_entrypoint.selecting import Selection
 from training_entrypoint.state import State
 from training_entrypoint.stopping import Stopped, StopRequest
 from training_entrypoint.tracking import Tracker
@@ -50,15 +51,20 @@ def train(
     tracker: Tracker,
     stop: StopRequest,
     deadline: Deadline,
-    validate: Callable[[int], None],
-) -> int:
-    """Train to `config.steps`, from the newest checkpoint in `folder` if there is one.
+    validate: Callable[[int], Measurement | None],
+    selection: Selection,
+) -> tuple[int, Choice | None]:
+    """Train to `config.steps`, or until the subject is learned, from the newest checkpoint in
+    `folder` if there is one.
 
-    `config` is what was asked for, `plan` how it is computed. In the end the weights are those to
-    export: the moving average, if there is one. Returns the steps trained: fewer if the deadline
-    comes near. Raises Stopped, with a checkpoint saved, if a stop was requested; Diverged, with the
-    last checkpoint a good one, if the loss runs away; ConfigError if the deadline leaves no time
-    for a single step; TrainingError if nothing was learned.
+    `config` is what was asked for, `plan` how it is computed. `validate` measures a step, and
+    `selection` says which steps, and when it is enough. In the end the weights are those to export,
+    of a moving average the average. Returns the steps trained, which are fewer if the deadline
+    comes near, and which step was chosen; None: the last one, and no other was looked at.
+
+    Raises Stopped, with a checkpoint saved, if a stop was requested; Diverged, with the last
+    checkpoint a good one, if the loss runs away; ConfigError if the deadline leaves no time for a
+    single step; TrainingError if nothing was learned.
     """
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
     optimizer = make_optimizer(plan.config, trainable)
@@ -72,6 +78,7 @@ def train(
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
     tracker.back_to(step)
+    selection.begin(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
     losses: list[torch.Tensor] = []
@@ -87,6 +94,7 @@ def train(
         if not all_finite(trainable):
             raise Diverged(at, math.nan)
         state.save(folder, at, config)
+        selection.drop(checkpoints.steps_kept(folder))
         stop.step = at
         deadline.note()
         report.checkpoint(at)
@@ -99,31 +107,43 @@ def train(
             at = stop.step
         raise Stopped(at)
 
+    def averaged() -> AbstractContextManager[None]:
+        return nullcontext() if average is None else average.in_place()
+
     def look(at: int) -> None:
         try:
-            with average.in_place() if average is not None else nullcontext():
-                validate(at)
+            with averaged():
+                selection.take(at, validate(at), trainable)
         except Stopped:
             save_and_stop(at)
 
     if step == 0:
         look(0)  # the base model's own answer, to compare with
         deadline.check_begun("before the first step")
+    else:
+        with averaged():
+            selection.keep(step, trainable)  # it may have been killed right before
     report.stage("training")
     report.start_counting(step)
     group = max(1, config.steps // 100)
-    every = config.validation_every
-    if every is None:
-        every = max(1, config.steps // 4)
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
-    while step < config.steps:
+    while True:
+        if selection.due(step) and not deadline.near():
+            with report.not_counting():
+                look(step)
+                report.stage("training")
+        if step >= config.steps:
+            break
+        if (verdict := selection.verdict()).stop:
+            report.notice(f"stopped at step {step} of {config.steps}: {verdict.reason}")
+            break
         if stop.requested:
             save_and_stop(step)
         if deadline.near():
             report.notice(
                 "the time that the budget allows is nearly over: "
-                f"exported at step {step} of {config.steps}"
+                f"the training ends at step {step} of {config.steps}"
             )
             break
         rate = set_learning_rate(optimizer, config, step, rate_factor)
@@ -164,16 +184,15 @@ def train(
             figures |= rates(optimizer)
             figures |= {"images_per_second": speed, "memory_gb": peak_memory() / 1e9}
             tracker.metrics(step, figures)
-        if step < config.steps:
+        if config.checkpoint_every and step % config.checkpoint_every == 0 and step < config.steps:
             with report.not_counting():
-                if config.checkpoint_every and step % config.checkpoint_every == 0:
-                    save(step)
-                if every and step % every == 0:
-                    look(step)
-                    report.stage("training")
+                save(step)
     # The export can fail too (a full disk, a killed process): what is trained is safe before it.
     save(step)
-    if average is not None:
+    choice, weights = selection.finish(step, report)
+    if weights is not None:
+        trainable.load(weights)
+    elif average is not None:
         average.put()
     change.check(step, step - began)
-    return step
+    return step, choice

@@ -16,7 +16,7 @@ import torch
 from peft import get_peft_model_state_dict
 
 from inference_entrypoint.avatars import Avatar, load_avatar
-from lensa.contract import MANIFEST, AvatarManifest, FileRecord, Layout, TrainingConfig
+from lensa.contract import MANIFEST, AvatarManifest, Choice, FileRecord, Layout, TrainingConfig
 from lensa.contract.consent import Consent
 from lensa.contract.environment import CONSENT
 from training_entrypoint.deadline import Deadline
@@ -93,6 +93,7 @@ def describe(
     steps: int,
     token_pieces: tuple[int, ...],
     vae_revision: str | None,
+    choice: Choice | None = None,
 ) -> AvatarManifest:
     """Return the manifest, still without files."""
     return AvatarManifest(
@@ -110,6 +111,7 @@ def describe(
         token_pieces=token_pieces,
         vae_revision=vae_revision,
         consent=_consent(),
+        choice=choice,
     )
 
 

@@ -17,6 +17,7 @@ from lensa.contract import Layout, TrainingConfig
 from training_entrypoint import checkpoints, showing
 from training_entrypoint.attempts import Model, learn
 from training_entrypoint.class_images import class_images
+from training_entrypoint.compute import counting
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import forget
 from training_entrypoint.export import describe, export
@@ -105,21 +106,24 @@ def _run(
     pieces = say_words(model.pipeline, config, photos, report)
     prior, prompts = None, Prompts()
     class_files: list[Path] = []
+    passes = 0
     vae = model.pipeline.vae.to(torch.float32)  # half precision loses the darkest tones
     if config.prior_preservation:
         own = with_class_images(config, layout)
         for number in sorted([*own, *config.drawn_classes(own)]):
             concept = config.every_concept[number - 1]
-            drawn = class_images(
-                model.pipeline,
-                config,
-                layout,
-                report,
-                stop,
-                deadline,
-                number,
-                revision=" ".join(filter(None, (revision, vae_commit))),
-            )
+            with counting(model.pipeline.unet) as counted:
+                drawn = class_images(
+                    model.pipeline,
+                    config,
+                    layout,
+                    report,
+                    stop,
+                    deadline,
+                    number,
+                    revision=" ".join(filter(None, (revision, vae_commit))),
+                )
+            passes += sum(counted)
             class_files += drawn
             row = prompts.number(concept.fill(concept.class_prompt))
             prompts.prior += [row] * len(drawn)
@@ -136,7 +140,7 @@ def _run(
     )
     prompts.instance += photos.rows(prompts, len(instance) // len(photos.files))
     del vae  # of a base that may be loaded anew
-    trainable, steps = learn(
+    trainable, steps, choice = learn(
         model,
         Data(instance, prior, prompts),
         config,
@@ -150,8 +154,11 @@ def _run(
         validation=Validation(
             config, layout, report, tracker, stop, deadline, class_files=class_files
         ),
+        drawn=passes,
     )
-    report.stage("exporting")
+    report.stage("exporting", choice.reason if choice is not None else "")
+    if choice is not None and choice.warning is not None:
+        report.notice(choice.warning)
     manifest = describe(
         config,
         avatar=job_id(config),
@@ -161,6 +168,7 @@ def _run(
         steps=steps,
         token_pieces=pieces,
         vae_revision=vae_commit,
+        choice=choice,
     )
     export(
         model.take(),

@@ -66,8 +66,8 @@ class Validation:
         is forgotten."""
         return record.keep(self.layout.checkpoints, step)
 
-    def draw(self, pipeline: Any, step: int) -> Measurement | None:
-        """Draw an image a probe and measure them; None if nothing can be measured.
+    def draw(self, pipeline: Any, step: int, *, measure: bool = True) -> Measurement | None:
+        """Draw an image a probe and measure them; None if nothing can be, or is to be measured.
 
         Raises Stopped as soon as a stop is requested, TrainingError if all of the subject's images
         are black.
@@ -85,7 +85,7 @@ class Validation:
         shown = [image for probe, image in drawn if probe.role == "subject"]
         check_not_black(shown, f"drawn at step {step}")
         paths = self._save(step, drawn)
-        measured = self._measured(step, drawn)
+        measured = self._measured(step, drawn) if measure else None
         if measured is not None:
             seconds = round(time.monotonic() - begun, 3)
             measured = measured.model_copy(update={"images": tuple(paths), "seconds": seconds})

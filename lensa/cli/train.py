@@ -173,12 +173,14 @@ def train(
         return
     on_event = print_event if json else None
     avatar = client.train(photos, on_event=on_event, confirm=confirm, **options)
+    choice = avatar.manifest.choice
     if json:
         emit(
             {
                 "avatar": avatar.id,
                 "path": str(avatar.path),
                 "steps": avatar.manifest.steps_trained,
+                "choice": None if choice is None else choice.model_dump(mode="json"),
                 "samples": [str(path) for path in avatar.samples],
                 "report": str(avatar.report) if avatar.report is not None else None,
                 "chart": str(avatar.chart) if avatar.chart is not None else None,
@@ -186,6 +188,10 @@ def train(
         )
     else:
         print(f"avatar {avatar.id}\n  in {avatar.path}")
+        if choice is not None:
+            print(f"  {choice.reason}")
+        if choice is not None and choice.warning is not None:
+            print(f"  warning: {choice.warning}")
         if avatar.report is not None:
             print(f"  how it went: {avatar.report}")
         here = client.backend.name == "local"

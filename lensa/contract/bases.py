@@ -23,8 +23,9 @@ RARE_TOKENS = ("ohwx", "sks", "nlwx", "phol", "oue", "kts", "nmwx", "rcn", "bsf"
 # mini's own vocabulary has these, which none of its captions contains.
 _MINI_TOKENS = ("ohwx", "sks", "zwx", "ukj", "zqv", "vxk")
 
-# Says how alike two pictures are, and how well a picture fits a prompt: 600 MB, once.
-EMBEDDER = "openai/clip-vit-base-patch32"
+# Says how alike two pictures are, and how well a picture fits a prompt: 600 MB, once. It is the
+# revision that has safetensors: the hub's own conversion, which its main branch lacks.
+EMBEDDER = "openai/clip-vit-base-patch32@c237dc49a33fc61debc9276459120b7eac67e7ef"
 
 TOKENS_IN_NAMES = ("ohwx", "sks", "zwx", "ukj")  # see TrainingConfig.identity: never change them
 
@@ -54,7 +55,8 @@ class BaseModelRef(Contract):
     safety_checker: str | None = None
     # A prompt expander of the same kind of source, or none.
     expander: str | None = "Gustavosta/MagicPrompt-Stable-Diffusion"
-    # A CLIP of the same kind of source, by which validation images are measured, or none.
+    # A CLIP of the same kind of source (a hub id may have a @revision behind it), by which
+    # validation images are measured, or none.
     embedder: str | None = EMBEDDER
     # What a recipe for SD 1.5 has to change for this base, by method.
     recipe: dict[Method, dict[str, Any]] = Field(default_factory=dict)
@@ -82,7 +84,13 @@ _SMALL: dict[Method, dict[str, Any]] = {
 # Its base was taught to take no notice of a word it does not know before the noun, and the small
 # text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person".
 _MINI: dict[Method, dict[str, Any]] = {
-    method: {**recipe, "train_text_encoder": True, "class_image_guidance": 3.0}
+    method: {
+        **recipe,
+        "train_text_encoder": True,
+        "class_image_guidance": 3.0,
+        # It has never heard of the Eiffel Tower.
+        "validation_prompts": ("a photo of {subject}", "a photo of {subject} on the beach"),
+    }
     for method, recipe in _SMALL.items()
 }
 

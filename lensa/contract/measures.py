@@ -67,3 +67,5 @@ class Choice(Contract):
     of: int = Field(ge=1)  # the steps that were asked for
     reason: str  # in words, with the figures
     warning: str | None = None  # what is wrong with this training all the same
+    # What validations took of all passes through the UNet, class images counted with the rest.
+    validation_share: float | None = Field(default=None, ge=0, le=1)

@@ -68,7 +68,10 @@ def preset(
     if photos is not None:
         least, most = _STEPS[kind]
         fields["steps"] = min(max(STEPS_A_PHOTO * photos, least * concepts), most * concepts)
-    fields |= base.recipe.get(method, {})
+    own = base.recipe.get(method, {})
+    if kind == "style":  # whose prompts are of another kind
+        own = {name: value for name, value in own.items() if name != "validation_prompts"}
+    fields |= own
     if steps is not None:
         fields["steps"] = steps
     return {**fields, "checkpoint_every": max(1, fields["steps"] // 4)}

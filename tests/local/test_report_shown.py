@@ -11,6 +11,7 @@ from conftest import TINY
 from typer.testing import CliRunner
 
 from lensa.avatar import Avatar
+from lensa.backends.sagemaker.hosting.composing import copies_of
 from lensa.cli import app
 
 
@@ -37,6 +38,12 @@ def test_an_avatar_without_a_report_shows_its_name(
     assert micro_avatar.chart is None
     assert "iframe" not in micro_avatar._repr_html_()
     assert micro_avatar.id in micro_avatar._repr_html_()
+
+
+def test_an_endpoint_of_a_lora_is_sent_the_weights_alone(micro_avatar: Avatar) -> None:
+    """Photos are in the report: they do not travel where nobody looks at them."""
+    sent = [copy.target for copy in copies_of(micro_avatar.manifest, "there")]
+    assert sent == ["there/pytorch_lora_weights.safetensors"]
 
 
 def test_the_command_says_where_it_lies(

@@ -18,7 +18,8 @@ from lensa.avatar import Avatar
 from lensa.client import Client
 from lensa.errors import BusyError, NotFoundError, TrainingStopped
 
-LONG = 120  # steps: seconds on `micro`, enough to interfere
+STEPS = 120  # seconds on `micro`, enough to interfere
+LONG = {"steps": STEPS, "validation_every": 0}
 
 
 def weights(avatar: Avatar) -> dict[str, torch.Tensor]:
@@ -26,7 +27,7 @@ def weights(avatar: Avatar) -> dict[str, torch.Tensor]:
 
 
 def start_long(photos: Path, *more: str, **changes: object) -> subprocess.Popen[str]:
-    options = settings(steps=LONG, **changes)
+    options = settings(**{**LONG, **changes})
     return lensa("train", photos, "--subject", "ada", "--json", *options, *more)
 
 
@@ -71,7 +72,7 @@ def test_a_killed_client_leaves_the_training_running_and_is_followed_by_the_same
     (trainer,) = entrypoints(isolated)
     code, lines, _ = finish(start_long(photos))
     assert code == 0
-    assert lines[-1]["steps"] == LONG
+    assert lines[-1]["steps"] == STEPS
     assert not [line for line in lines if "resumed" in str(line.get("message"))]  # not restarted
     assert eventually(lambda: not trainer.is_running())
     assert len(client.jobs()) == 1
@@ -109,7 +110,7 @@ def test_a_killed_trainer_is_said_and_the_same_call_goes_on_from_its_checkpoint(
         photos,
         subject="ada",
         on_event=lambda event: None,
-        **{**TINY, "steps": LONG, "checkpoint_every": 10},
+        **{**TINY, **LONG, "checkpoint_every": 10},
     )
     mine, theirs = weights(client.avatar("ada")), weights(straight)
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)

@@ -9,14 +9,12 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -184,19 +182,6 @@ def served(gate: Gate) -> Iterator[str]:
         server.server_close()
 
 
-_load_file = JSONFileLoader.load_file
-
-
-@cache
-def _read(path: str) -> Any:
-    return _load_file(JSONFileLoader(), path)
-
-
-def _load_once(_: JSONFileLoader, path: str) -> Any:
-    """Reading the services' models again for every client is what takes the time here."""
-    return _read(path)
-
-
 @pytest.fixture(scope="module", name="moto_address")
 def moto_address_fixture() -> Iterator[tuple[Gate, str]]:
     gate = Gate()
@@ -225,7 +210,6 @@ def gate_fixture(
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("botocore.loaders.JSONFileLoader.load_file", _load_once)
     gate.reset()
     empty = urllib.request.Request(f"{address}/moto-api/reset", method="POST")
     with urllib.request.urlopen(empty) as answer:

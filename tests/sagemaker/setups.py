@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from functools import cache
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import JSONFileLoader
 from moto_stacks import Stacks
 from typer.testing import CliRunner, Result
 
@@ -33,18 +30,6 @@ def transform_fn(model, body, content_type, accept, context):
 @pytest.fixture(name="stacks")
 def stacks_fixture(monkeypatch: pytest.MonkeyPatch) -> Stacks:
     return Stacks(monkeypatch)
-
-
-_READ = cache(JSONFileLoader().load_file)
-
-
-@pytest.fixture(autouse=True)
-def models_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call of the command line has a session of its own, which would read botocore's models
-    again: most of the time that these tests take."""
-    # A copy: clients of S3 change the paths in the model that they were given, and the twin reads
-    # requests by that model.
-    monkeypatch.setattr(JSONFileLoader, "load_file", lambda self, path: deepcopy(_READ(path)))
 
 
 @pytest.fixture(name="twin")

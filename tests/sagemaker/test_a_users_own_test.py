@@ -22,7 +22,7 @@ def test_our_service_makes_an_avatar_and_leaves_nothing(sagemaker_twin, monkeypa
 
     avatar = lensa.train(
         "photos", subject="ada", base="micro", steps=4, class_images=2, class_image_steps=2,
-        tracker="none",
+        validation_every=0, tracker="none",
     )
     with avatar.deploy() as endpoint:
         assert sagemaker_twin.endpoints[endpoint.name].status == "InService"

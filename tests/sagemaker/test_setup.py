@@ -15,7 +15,6 @@ from moto_stacks import Stacks
 from setups import (
     BUCKET,
     is_gone,
-    models_are_read_once,  # noqa: F401
     outputs,
     setup,
     stack,

@@ -10,7 +10,6 @@ from conftest import TINY
 from setups import (
     BUCKET,
     make_endpoint,
-    models_are_read_once,  # noqa: F401
     outputs,
     setup,
     stack,

@@ -41,6 +41,8 @@ def test_from_photos_to_an_avatar(cloud: SagemakerTwin, photos: Path, isolated: 
     assert (consent.given, consent.photos) == ("call", 5)
     assert consent.destination == f"s3://{cloud.bucket}/lensa/photos/"
     assert len(weights(avatar)) > 0
+    assert avatar.report is not None
+    assert "an hour on demand" in avatar.report.read_text()
     phases = [event.phase for event in events if isinstance(event, PhaseEvent)]
     assert "training" in phases
     stages = [event.stage for event in events if isinstance(event, StageEvent)]

@@ -28,7 +28,7 @@ def test_it_exports_what_it_has_when_the_time_is_nearly_over(tmp_path: Path) -> 
     assert job.run() == 5
     assert job.manifest.steps_trained == 5
     (notice,) = job.events("notice")
-    assert notice["message"].endswith("exported at step 5 of 8")
+    assert notice["message"].endswith("the training ends at step 5 of 8")
 
 
 def test_with_time_enough_it_trains_to_the_end(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inference.fake_hub import COMMIT, fake_hub
 from PIL import Image
 from requirements import need_module
 from training.running import tiny_config
@@ -16,6 +17,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from inference_entrypoint.micro import build_micro_embedder
 from lensa.contract import BASES, Layout, TrainingConfig
+from lensa.contract.bases import EMBEDDER
 from lensa.errors import BaseModelError
 from training_entrypoint.measuring import embedders
 from training_entrypoint.measuring.clip import load_clip
@@ -61,6 +63,21 @@ def test_a_clip_is_the_same_from_code_a_folder_and_a_package(folder: Path, packa
         assert torch.allclose(other.texts(["a dog", "a " + "long " * 99 + "prompt"]), texts)
 
 
+def test_a_hub_is_asked_for_the_revision_that_is_named_and_for_safetensors_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    with fake_hub(tmp_path / "cache", monkeypatch) as hub:
+        hub.folders["studio/clip"] = folder
+        found = load_clip(f"studio/clip@{COMMIT}")
+        with pytest.raises(BaseModelError, match="has no revision 'gone'"):
+            load_clip("studio/clip@gone")
+    assert found.name == "clip studio/clip"
+    assert torch.equal(found.images(PICTURES), load_clip(str(folder)).images(PICTURES))
+    assert "model.safetensors" in hub.fetched
+    assert "pytorch_model.bin" not in hub.fetched
+
+
 def test_what_is_asked_for_is_taken_and_nothing_is_said() -> None:
     found = find_embedders(tiny_config())
     assert found.images is found.texts is not None
@@ -71,10 +88,13 @@ def test_a_hub_out_of_reach_is_replaced_by_the_package_and_that_is_said(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedders, "PACKAGED", package)
-    found = find_embedders(with_embedder("openai/clip-vit-base-patch32"))
+    found = find_embedders(with_embedder(EMBEDDER))
     assert found.images is not None and found.images.name == "clip measuring_package"
     (note,) = found.notes
-    assert "openai/clip-vit-base-patch32 is not in the local cache" in note
+    assert note.startswith(
+        "The embedder cannot be loaded: openai/clip-vit-base-patch32 at revision"
+    )
+    assert "is not in the local cache" in note
     assert "by clip measuring_package in its place" in note
 
 
@@ -82,13 +102,13 @@ def test_with_none_at_all_nothing_measures_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(embedders, "PACKAGED", "package:not_installed_here")
-    found = find_embedders(with_embedder("openai/clip-vit-base-patch32"))
+    found = find_embedders(with_embedder(EMBEDDER))
     assert (found.images, found.texts) == (None, None)
     assert found.notes[0].endswith("Validation images are drawn, and measured by nothing.")
 
 
 def test_one_that_lies_beside_the_base_needs_no_hub(folder: Path) -> None:
-    found = find_embedders(with_embedder("openai/clip-vit-base-patch32"), folder.parent)
+    found = find_embedders(with_embedder(EMBEDDER), folder.parent)
     assert found.images is not None and found.images.name == "clip embedder"
     assert found.notes == ()
 
@@ -113,7 +133,7 @@ def test_dinov2_looks_and_clip_reads(tmp_path: Path) -> None:
     found = find_embedders(tiny_config(embedder="dinov2"))  # which is on the hub
     assert found.images is found.texts is not None
     (note,) = found.notes
-    assert "facebook/dinov2-small is not in the local cache" in note
+    assert note.startswith("DINOv2 cannot be loaded: facebook/dinov2-small at revision")
     assert note.endswith("Likeness is measured by clip micro in its place.")
 
 

@@ -59,7 +59,7 @@ def test_a_photo_that_pillow_refuses_is_one_error_with_its_name(
 def test_validation_images_are_drawn_at_the_start_and_on_the_way(tmp_path: Path) -> None:
     job = make_job(tmp_path, validation_every=2, steps=4)
     job.run()
-    assert [event["step"] for event in job.events("validation")] == [0, 2]
+    assert [event["step"] for event in job.events("validation")] == [0, 2, 4]
     for event in job.events("validation"):
         assert all((job.layout.checkpoints / path).is_file() for path in event["images"])
 

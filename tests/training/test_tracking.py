@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,16 +23,19 @@ from tensorboardX.record_writer import masked_crc32c
 from training.processes import Interruption, run_process
 from training.running import Job, make_job
 from training.wandb_file import RunFile, read_run
+from training.wandb_server import serving
 
 from lensa.contract import BASES, Concept
 from training_entrypoint.tracking.background import Background
 from training_entrypoint.tracking.public import public
+from training_entrypoint.tracking.tracker import training_of
 
 NAME = "lensa-7k2m0000-1f3a9c2e"
 
 
 def environment(**variables: str) -> None:
-    os.environ.update({"TRAINING_JOB_NAME": NAME, **variables})
+    own = {"TRAINING_JOB_NAME": NAME, "WANDB_ERROR_REPORTING": "false"}
+    os.environ.update({**own, **variables})
 
 
 def tracked(job: Job, interruption: Interruption | None = None, **variables: str) -> int:
@@ -107,6 +113,47 @@ def test_no_path_and_no_name_of_the_machine_is_in_it(job: Job) -> None:
     assert {Path(name).suffix for name in sent} == {".png"}  # no metadata, no list of packages
 
 
+def test_wandb_sync_sends_it(job: Job) -> None:
+    """By wandb's own command, to as much of a server as that needs."""
+    (folder,) = job.layout.output.glob("wandb/offline-run-*")
+    with serving() as server:
+        command = [sys.executable, "-m", "wandb", "sync", "--yes", str(folder)]
+        environment = {**os.environ, **server.variables, "WANDB_ERROR_REPORTING": "false"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert server.rows == run_of(job).rows()
+    for row in server.rows:
+        for value in row.values():
+            if isinstance(value, dict) and "path" in value:
+                assert server.uploaded[value["path"]].startswith(b"\x89PNG")
+
+
+def test_with_a_key_it_is_online_and_tells_the_server_no_more(tmp_path: Path) -> None:
+    job = make_job(tmp_path, tracker="wandb")
+    with serving() as server:
+        assert tracked(job, **server.variables) == 0
+    assert [row["_step"] for row in server.rows if "loss" in row] == [1, 2, 3, 4]
+    assert any(name.startswith("media/images/chart") for name in server.uploaded)
+    asked = [json.loads(body)["variables"] for body in server.bodies if b"UpsertBucket" in body]
+    assert {request["program"] for request in asked} <= {"lensa", None}
+    assert {request["host"] for request in asked} <= {"lensa", None}
+    sent = b"".join(body for body in server.bodies if not body.startswith(b"\x89PNG"))
+    for secret in (job.layout.root, Path.home(), Path.cwd(), Path(__file__).parents[2]):
+        assert str(secret).encode() not in sent
+    assert not [line for line in job.lines if "Biases" in line]
+
+
+def test_a_server_that_falls_silent_on_the_way_costs_no_avatar(tmp_path: Path) -> None:
+    job = make_job(tmp_path, tracker="wandb")
+    with serving() as server:
+        server.silent_after_begin = True
+        assert tracked(job, **server.variables, WANDB_FINISH_TIMEOUT="1") == 0
+    assert server.rows == []
+    said = " ".join(event["message"] for event in job.events("notice"))
+    assert "not taken everything in time" in said
+    assert seen(run_of(job, "run"), "loss") == [1, 2, 3, 4]  # the disk has it
+
+
 def test_a_base_of_your_own_is_not_called_by_its_path(tmp_path: Path) -> None:
     config = make_job(tmp_path).config
     base = BASES["sd15"].model_copy(
@@ -130,6 +177,11 @@ def test_a_resumed_training_goes_on_with_the_same_run(tmp_path: Path) -> None:
     assert steps == sorted(set(steps))
     assert seen(run, "loss") == [1, 2, 3, 4, 5, 6]
     assert seen(run, "validation/0-a-photo-of-subject")[:3] == [0, 2, 4]
+
+
+def test_the_next_attempt_at_a_training_has_its_run() -> None:
+    assert training_of(f"{NAME}-2") == training_of(NAME) == NAME
+    assert training_of("a-job-of-your-own-2026-11") == "a-job-of-your-own-2026-11"
 
 
 @contextmanager

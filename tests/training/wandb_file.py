@@ -29,6 +29,23 @@ class RunFile:
     exit_code: int | None = None
     content: bytes = b""
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The history as a server gets it: what belongs together is one object."""
+        return [_together(row) for row in self.history]
+
+
+def _together(row: dict[str, Any]) -> dict[str, Any]:
+    """An image's fields follow its key: validation/0-a-photo/path."""
+    images = {name.removesuffix("/_type") for name in row if name.endswith("/_type")}
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        key, _, part = name.rpartition("/")
+        if key in images:
+            found.setdefault(key, {})[part] = value
+        else:
+            found[name] = value
+    return found
+
 
 def read_run(file: Path) -> RunFile:
     run = RunFile(content=file.read_bytes())

@@ -59,8 +59,8 @@ class Clip:
 def load_clip(ref: str) -> Clip:
     """Return the CLIP that a BaseModelRef names as its embedder.
 
-    `ref` is a hub id, "package:NAME" (whose `embedder_path()` is the folder), "generated:micro", or
-    a folder. Only safetensors are read. Raises BaseModelError.
+    `ref` is a hub id, with or without @REVISION, "package:NAME" (whose `embedder_path()` is the
+    folder), "generated:micro", or a folder. Only safetensors are read. Raises BaseModelError.
     """
     if ref == "generated:micro":
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -76,7 +76,10 @@ def load_clip(ref: str) -> Clip:
     if ref.startswith("package:"):
         name = ref.removeprefix("package:")
         return _load(_packaged(name), f"clip {name}")
-    return _load(ref, f"clip {Path(ref).name if Path(ref).is_dir() else ref}")
+    if Path(ref).is_dir():
+        return _load(ref, f"clip {Path(ref).name}")
+    repo, _, revision = ref.partition("@")
+    return _load(repo, f"clip {repo}", revision or None)
 
 
 def _packaged(package: str) -> str:
@@ -91,21 +94,22 @@ def _packaged(package: str) -> str:
         raise BaseModelError(str(error)) from None
 
 
-def _load(ref: str, name: str) -> Clip:
+def _load(ref: str, name: str, revision: str | None = None) -> Clip:
     from transformers import CLIPModel, CLIPTokenizer
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     no_bars()
     local = Path(ref).is_dir()
     try:
-        with hub_errors(ref, file="config.json"):
+        with hub_errors(ref, revision, file="config.json"):
             if not local:  # transformers would tell every failure of the hub as one
-                hf_hub_download(ref, "config.json")
-            tokenizer = CLIPTokenizer.from_pretrained(ref, local_files_only=local)
-            processor = CLIPImageProcessorPil.from_pretrained(ref, local_files_only=local)
+                hf_hub_download(ref, "config.json", revision=revision)
+            source: dict[str, Any] = {"local_files_only": local, "revision": revision or "main"}
+            tokenizer = CLIPTokenizer.from_pretrained(ref, **source)
+            processor = CLIPImageProcessorPil.from_pretrained(ref, **source)
             model, info = CLIPModel.from_pretrained(
                 ref,
-                local_files_only=local,
+                **source,
                 use_safetensors=True,
                 output_loading_info=True,
                 dtype=torch.float32,

@@ -21,7 +21,7 @@ from inference_entrypoint.hub import hub_errors
 from inference_entrypoint.quiet import no_bars
 from lensa.errors import BaseModelError
 
-DINOV2 = "facebook/dinov2-small"  # 90 MB
+DINOV2, REVISION = "facebook/dinov2-small", "ed25f3a31f01632728cabb09d1542f84ab7b0056"  # 90 MB
 _BATCH = 16
 
 
@@ -51,13 +51,15 @@ def load_dinov2(ref: str = DINOV2) -> Dinov2:
 
     no_bars()
     local = Path(ref).is_dir()
+    revision = REVISION if ref == DINOV2 else "main"
+    source: dict[str, Any] = {"local_files_only": local, "revision": revision}
     try:
-        with hub_errors(ref, file="config.json"):
+        with hub_errors(ref, revision, file="config.json"):
             if not local:
-                hf_hub_download(ref, "config.json")
-            processor = BitImageProcessorPil.from_pretrained(ref, local_files_only=local)
+                hf_hub_download(ref, "config.json", revision=revision)
+            processor = BitImageProcessorPil.from_pretrained(ref, **source)
             model = Dinov2Model.from_pretrained(
-                ref, local_files_only=local, use_safetensors=True, dtype=torch.float32
+                ref, **source, use_safetensors=True, dtype=torch.float32
             )
     except (BaseModelError, OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -48,8 +48,12 @@ def gather(
     machine: str,
 ) -> Shown:
     """Return what there is. What cannot be read is not there."""
+    choice = manifest.choice
+    chosen, last = None, manifest.steps_trained
+    if choice is not None:
+        chosen, last = choice.step, choice.trained
     drawn = drawn_at(layout.validation)
-    chosen = None if manifest.choice is None else manifest.choice.step
+    drawn = {step: files for step, files in drawn.items() if step <= last}  # none of another try
     strip = {}
     for step in spread([*drawn], STEPS, chosen):
         images = [small(file, SIDE) for file in drawn[step]]

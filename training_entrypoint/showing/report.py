@@ -176,7 +176,9 @@ def _cost(shown: Shown) -> list[tuple[str, str]]:
     journal, manifest = shown.journal, shown.manifest
     rows = [("loading, training and validating", _duration(journal.seconds))]
     if drawing := sum(each.seconds for each in shown.measurements):
-        rows.append(("of it validating", _duration(drawing)))
+        share = None if manifest.choice is None else manifest.choice.validation_share
+        counted = "" if share is None else f", {share:.1%} of the computing"
+        rows.append(("of it validating", _duration(drawing) + counted))
     rows.append(("steps", f"{manifest.steps_trained} of {manifest.config.steps}"))
     if speed := [value for _, value in journal.curve("images_per_second")]:
         rows.append(("speed", f"{sorted(speed)[len(speed) // 2]:.3g} images/s, median"))

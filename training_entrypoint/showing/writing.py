@@ -63,7 +63,7 @@ def write(
 
 
 def _panels(shown: Shown) -> list[Panel]:
-    floor = getattr(shown.manifest.config, "retention_floor", None)
+    floor = shown.manifest.config.retention_floor
     return panels(shown.measurements, shown.journal.curve("loss"), floor)
 
 

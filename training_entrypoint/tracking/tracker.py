@@ -164,6 +164,11 @@ def _facts(manifest: AvatarManifest) -> dict[str, str | float]:
     return facts
 
 
+def training_of(job: str) -> str:
+    """Return a job's name without its attempt: the next one goes on with the same run."""
+    return re.sub(r"^(lensa-[0-9a-z]+-[0-9a-f]{8})-\d+$", r"\1", job)
+
+
 def make_tracker(
     config: TrainingConfig,
     job: str,
@@ -179,7 +184,8 @@ def make_tracker(
     if config.tracker == "wandb":
         from training_entrypoint.tracking.weights_and_biases import open_run
 
-        sink = Background(partial(open_run, config, job, layout.output), "Weights & Biases")
+        opening = partial(open_run, config, training_of(job), layout.output)
+        sink = Background(opening, "Weights & Biases")
     elif config.tracker == "tensorboard":
         from training_entrypoint.tracking.tensorboard import open_writer
 

@@ -32,7 +32,7 @@ def open_run(
     shutil.rmtree(folder / "wandb", ignore_errors=True)
     if os.environ.get("WANDB_API_KEY"):
         try:
-            return WandbRun(wandb, _begin(wandb, config, job, folder, "online"))
+            return WandbRun(wandb, _begin(wandb, config, job, folder, "online"), say)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             say(
@@ -42,7 +42,7 @@ def open_run(
             with suppress(Exception):
                 wandb.teardown()  # else the run's id is in use
             shutil.rmtree(folder / "wandb", ignore_errors=True)  # nothing was told it yet
-    return WandbRun(wandb, _begin(wandb, config, job, folder, "offline"))
+    return WandbRun(wandb, _begin(wandb, config, job, folder, "offline"), say)
 
 
 def _begin(
@@ -66,6 +66,7 @@ def _begin(
             silent=True,
             # Nobody's business: the machine, its name, the command line, the code, the packages.
             host="lensa",
+            program="lensa",
             disable_git=True,
             disable_code=True,
             x_disable_machine_info=True,
@@ -73,6 +74,7 @@ def _begin(
             sagemaker_disable=True,  # else it takes its id and its configuration from the platform
             init_timeout=_seconds("WANDB_INIT_TIMEOUT", ANSWER_SECONDS),
             finish_timeout=_seconds("WANDB_FINISH_TIMEOUT", UPLOAD_SECONDS),
+            finish_timeout_raises=True,
             x_transaction_log_flush_interval=2.0,  # what is on the disk survives this process
         ),
     )
@@ -88,8 +90,8 @@ def _seconds(variable: str, usual: float) -> float:
 class WandbRun:
     """A run. Its steps only ever go up: what it has from before an interruption it keeps."""
 
-    def __init__(self, wandb: Any, run: Any) -> None:
-        self._wandb, self._run = wandb, run
+    def __init__(self, wandb: Any, run: Any, say: Callable[[str], None]) -> None:
+        self._wandb, self._run, self._say = wandb, run, say
         self._known = int(run.step)  # the server's; 0 of a new run
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -106,7 +108,13 @@ class WandbRun:
         self._run.summary.update(dict(facts))
 
     def close(self, exit_code: int) -> None:
-        self._run.finish(exit_code=exit_code)
+        try:
+            self._run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self._say(
+                "Weights & Biases has not taken everything in time: the run is whole in wandb/ of "
+                "the job's output, and wandb sync --no-skip-online sends it"
+            )
         self._wandb.teardown()  # waits until the last of it is on the disk
 
     def _log(self, step: int, values: dict[str, Any]) -> None:

@@ -1,0 +1,140 @@
+"""The best step's weights are exported, not the last ones, whatever happens on the way.
+
+Four red pictures are learned so fast that likeness rises, and soon is flat.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from training.processes import Interruption, run_process
+from training.running import Job, make_job, reached
+
+RED: dict[str, Any] = {
+    "steps": 30,
+    "learning_rate": 0.01,
+    "lora_targets": "all",
+    "lora_alpha": 128,
+    "ema_decay": 0.3,
+    "prior_preservation": False,
+    "validation_every": 2,
+    "validation_steps": 2,
+    "checkpoint_every": 2,
+    "early_stopping": "likeness",
+}
+
+
+def red(folder: Path, **changes: Any) -> Job:
+    job = make_job(folder, **(RED | changes))
+    for shade, path in enumerate(sorted(job.layout.photos.iterdir())):
+        Image.new("RGB", (32, 32), (210 + 10 * shade, 60 - 10 * shade, 30)).save(path)
+    return job
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    job = red(tmp_path_factory.mktemp("straight"))
+    job.run()
+    return job
+
+
+def same(one: Job, other: Job) -> bool:
+    mine, theirs = one.weights(), other.weights()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[n], theirs[n]) for n in mine)
+
+
+def test_it_stops_by_itself_and_the_avatar_is_that_of_the_best_step(
+    straight: Job, tmp_path: Path
+) -> None:
+    manifest = straight.manifest
+    choice = manifest.choice
+    assert choice is not None
+    assert 0 < choice.step < choice.trained == manifest.steps_trained < choice.of == 30
+    assert choice.reason.startswith(f"step {choice.step} of 30: likeness ")
+    said = [event["message"] for event in straight.events("notice")]
+    assert any(text.startswith(f"stopped at step {choice.trained} of 30: ") for text in said)
+    told = [event for event in straight.events("stage") if event["stage"] == "exporting"]
+    assert told[0]["message"] == choice.reason
+    # One that ends at that step, and looks at nothing, has the same weights.
+    shorter = red(tmp_path, steps=choice.step, validation_every=0)
+    shorter.run()
+    assert shorter.manifest.choice is None
+    assert same(straight, shorter)
+    assert not list(straight.layout.checkpoints.glob("best-*"))
+
+
+class Killed(BaseException):
+    """Nobody catches it, and nothing is written behind it: what is on the disk is what counts."""
+
+
+def killed_at(job: Job, moment: Callable[[dict[str, Any]], bool]) -> None:
+    def die(event: dict[str, Any]) -> bool:
+        if moment(event):
+            raise Killed
+        return False
+
+    job.stop_when = die
+    with pytest.raises(Killed):
+        job.run()
+    job.stop_when = None
+
+
+@pytest.mark.parametrize("moment", ["best measured, not kept", "between two", "exporting"])
+def test_killed_and_started_again_it_chooses_and_exports_the_same(
+    moment: str, straight: Job, tmp_path: Path
+) -> None:
+    choice, job = straight.manifest.choice, red(tmp_path)
+    assert choice is not None
+    moments: dict[str, Callable[[dict[str, Any]], bool]] = {
+        # The event is said when the line of metrics.jsonl is written.
+        "best measured, not kept": lambda event: (
+            event["event"] == "validation" and event["step"] == choice.step
+        ),
+        "between two": reached(choice.trained - 1),
+        "exporting": lambda event: event.get("stage") == "exporting",
+    }
+    killed_at(job, moments[moment])
+    job.run()
+    assert job.manifest.choice == choice
+    assert same(job, straight)
+
+
+@pytest.mark.slow
+def test_a_real_signal_changes_nothing_about_it(straight: Job, tmp_path: Path) -> None:
+    assert straight.manifest.choice is not None
+    job = red(tmp_path)
+    last = Interruption(straight.manifest.choice.trained, signal.SIGKILL)
+    assert run_process(job, last) == -signal.SIGKILL
+    job.run()
+    assert job.manifest.choice == straight.manifest.choice
+    assert same(job, straight)
+
+
+def test_weights_that_are_damaged_are_not_exported(straight: Job, tmp_path: Path) -> None:
+    assert straight.manifest.choice is not None
+    choice, job = straight.manifest.choice, red(tmp_path)
+    killed_at(job, reached(choice.trained))  # the next thing it would do is to measure
+    kept = job.layout.checkpoints / f"best-{choice.step:06d}"
+    (kept / "trained.safetensors").write_bytes(b"{}")
+    job.run()
+    said = [event["message"] for event in job.events("notice")]
+    assert f"the weights of step {choice.step} are damaged, or gone: the last are exported." in said
+    assert job.manifest.choice is not None
+    assert job.manifest.choice.step == choice.trained
+
+
+def test_off_exports_the_last_step_and_measures_all_the_same(tmp_path: Path) -> None:
+    job = red(tmp_path, early_stopping="off", steps=4)
+    assert job.run() == 4
+    assert job.manifest.choice is not None
+    assert job.manifest.choice.step == 4
+    assert "early_stopping is off; likeness" in job.manifest.choice.reason
+    lines = (job.layout.checkpoints / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 2, 4]

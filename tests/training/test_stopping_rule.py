@@ -1,0 +1,223 @@
+"""When a training stops by itself, and which step it exports: the rule, without a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lensa.contract import BASES, Interval, Measurement, TrainingConfig, preset
+from training_entrypoint.stopping_rule import best, choose, decide
+
+
+def config(**changes: Any) -> TrainingConfig:
+    recipe = preset("person", "lora", BASES["sd15"], steps=800)
+    return TrainingConfig(**{**recipe, "subject_id": "7k2m0000", **changes})
+
+
+def measured(step: int, likeness: float | None, **values: Any) -> Measurement:
+    """A validation between a floor of 0.5 and a ceiling of 0.9."""
+    bounds = {"likeness_floor": 0.5, "likeness_ceiling": 0.9, "retention": 0.95}
+    return Measurement(step=step, embedder="clip", likeness=likeness, **(bounds | values))
+
+
+def history(*likenesses: float | None, every: int = 40, **values: Any) -> list[Measurement]:
+    """What was measured at step 0, 40, 80 and so on."""
+    return [measured(every * n, one, **values) for n, one in enumerate((0.5, *likenesses))]
+
+
+def stops_at(looked: list[Measurement], asked: TrainingConfig) -> int | None:
+    """The step behind which a training of this history ends."""
+    for count in range(1, len(looked) + 1):
+        if decide(looked[:count], asked).stop:
+            return looked[count - 1].step
+    return None
+
+
+def test_it_goes_on_while_likeness_rises() -> None:
+    assert stops_at(history(0.55, 0.6, 0.65, 0.7, 0.75, 0.8), config()) is None
+
+
+def test_it_stops_when_likeness_has_been_flat_for_the_patience_and_exports_the_best() -> None:
+    looked = history(0.6, 0.7, 0.78, 0.785, 0.77)
+    assert stops_at(looked, config()) == 200
+    assert decide(looked, config()).reason == "likeness has been flat since step 120"
+    choice = choose(looked, config())
+    assert choice is not None
+    assert (choice.step, choice.trained, choice.of) == (120, 200, 800)
+    assert choice.reason == (
+        "step 120 of 800: likeness 0.70 of the way to its ceiling, retention 0.95, likeness has "
+        "been flat until step 200"
+    )
+    assert choice.warning is None
+
+
+def test_patience_is_counted_in_validations() -> None:
+    looked = history(0.7, 0.7, 0.7, 0.7, 0.7, 0.7)
+    assert [stops_at(looked, config(patience=n)) for n in (1, 2, 4)] == [80, 120, 200]
+
+
+def test_what_is_within_the_noise_is_no_gain_and_the_earliest_counts() -> None:
+    looked = history(0.70, 0.71, 0.715)
+    top = best(looked, config())
+    assert top is not None
+    assert top.step == 40
+
+
+def test_a_step_that_no_longer_follows_prompts_is_not_exported_however_alike() -> None:
+    looked = [
+        *history(0.6, 0.7),
+        measured(120, 0.85, retention=0.8),
+        measured(160, 0.88, retention=0.7),
+    ]
+    assert stops_at(looked, config()) == 160
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 80
+    assert choice.reason.endswith("then retention fell to 0.70, below its floor of 0.85")
+    lower = choose(looked, config(retention_floor=0.5))
+    assert lower is not None
+    assert lower.step == 160
+
+
+def test_photos_that_come_back_are_not_exported() -> None:
+    looked = [
+        *history(0.7),
+        measured(80, 0.8, memorisation=3.0),
+        measured(120, 0.85, memorisation=9.0),
+    ]
+    assert decide(looked, config()).reason == "photos come back"
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 40
+
+
+def test_where_no_step_follows_prompts_the_one_that_does_most_is_exported_with_a_warning() -> None:
+    looked = [
+        measured(0, 0.5, retention=1.0),
+        measured(40, 0.7, retention=0.80),
+        measured(80, 0.8, retention=0.6),
+        measured(120, 0.8, retention=0.5),
+    ]
+    assert stops_at(looked, config()) == 120
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 40
+    assert choice.warning is not None
+    assert "retention 0.80, floor 0.85" in choice.warning
+
+
+def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warning() -> None:
+    flat = history(*[0.51, 0.5, 0.52, 0.49] * 5)
+    assert stops_at(flat, config()) == 320
+    assert decide(flat, config()).reason == "likeness does not rise"
+    choice = choose(flat, config(), 320)
+    assert choice is not None
+    assert choice.step == 320  # no step is worth more than another
+    assert choice.warning is not None
+    assert "has not risen" in choice.warning
+
+
+def test_photos_unlike_each_other_stop_it_early_with_a_warning() -> None:
+    looked = history(0.6, 0.7, 0.8, likeness_ceiling=0.51)
+    assert stops_at(looked, config()) == 80
+    choice = choose(looked[:3], config())
+    assert choice is not None
+    assert (choice.step, choice.trained) == (80, 80)
+    assert choice.warning is not None
+    assert "no more like each other" in choice.warning
+    # Pictures in one style may show anything.
+    assert stops_at(looked, config(kind="style")) is None
+
+
+def test_with_one_photo_there_is_no_ceiling_and_likeness_is_compared_all_the_same() -> None:
+    looked = history(0.6, 0.7, 0.7, 0.7, likeness_ceiling=None)
+    assert stops_at(looked, config()) == 160
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.reason.startswith("step 80 of 800: likeness 0.70, retention 0.95")
+
+
+def test_what_could_not_be_measured_neither_stops_it_nor_counts() -> None:
+    looked = history(0.7, None, None, None, 0.8, 0.8)
+    assert stops_at(looked, config()) is None
+    top = best(looked, config())
+    assert top is not None
+    assert top.step == 200
+    nothing = history(None, None, None, None, likeness_floor=None)
+    assert stops_at(nothing, config()) is None
+    choice = choose(nothing, config(), 800)
+    assert choice is not None
+    assert choice.step == 800
+    assert choice.warning == "no likeness could be measured: it was trained to its last step."
+
+
+def test_off_trains_to_the_last_step_and_says_what_it_measured() -> None:
+    off = config(early_stopping="off")
+    looked = history(*[0.7] * 20)
+    assert stops_at(looked, off) is None
+    choice = choose(looked, off)
+    assert choice is not None
+    assert choice.step == 800
+    assert choice.reason == (
+        "step 800 of 800: the last one, since early_stopping is off; likeness 0.50 of the way to "
+        "its ceiling, retention 0.95"
+    )
+
+
+def test_fid_stops_where_it_no_longer_falls() -> None:
+    def at(step: int, fid: float) -> Measurement:
+        return measured(step, 0.7, fid=Interval(value=fid, low=fid - 9, high=fid + 9))
+
+    looked = [at(0, 90), at(40, 80), at(80, 60), at(120, 60), at(160, 63)]
+    asked = config(early_stopping="fid")
+    assert stops_at(looked, asked) == 160
+    choice = choose(looked, asked)
+    assert choice is not None
+    assert choice.step == 80
+    assert "FID 60 (51 to 69)" in choice.reason
+
+
+def test_nothing_was_looked_at() -> None:
+    for looked in ([], history()):
+        assert not decide(looked, config()).stop
+        assert choose(looked, config(), 800) is None
+
+
+def test_a_training_that_the_budget_ends_exports_the_best_so_far() -> None:
+    choice = choose(history(0.7, 0.6), config(), 110)
+    assert choice is not None
+    assert (choice.step, choice.trained) == (40, 110)
+
+
+cosines = st.none() | st.floats(0, 1)
+
+
+@given(
+    ends=st.tuples(cosines, cosines),
+    values=st.lists(st.tuples(cosines, st.none() | st.floats(0, 2), cosines), max_size=12),
+)
+def test_the_best_of_a_history_depends_on_nothing_behind_it(
+    ends: tuple[Any, Any], values: list[tuple[Any, ...]]
+) -> None:
+    """One set of weights is kept: the best step is always the newest one or the one before it."""
+    names, asked, before = ("likeness", "retention", "memorisation"), config(), None
+    looked: list[Measurement] = []
+    for step, row in enumerate(values):
+        own = {"likeness_floor": ends[0], "likeness_ceiling": ends[1]}
+        own |= dict(zip(names, row, strict=True))
+        looked.append(Measurement(step=step, embedder="clip", **own))
+        top = best(looked, asked)
+        assert top in (before, looked[-1])
+        before = top
+        choice = choose(looked, asked)
+        assert choice is None or choice.step in (choice.trained, top.step if top else -1)
+
+
+@pytest.mark.parametrize("kind", ["person", "pet", "object", "style"])
+def test_every_kind_stops(kind: Any) -> None:
+    recipe = preset(kind, "lora", BASES["sd15"], steps=800)
+    asked = TrainingConfig(**{**recipe, "subject_id": "7k2m0000"})
+    assert stops_at(history(0.7, 0.7, 0.7), asked) == 120

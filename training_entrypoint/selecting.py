@@ -1,0 +1,94 @@
+"""A training's history of validations, and the weights that it will export.
+
+All of it follows from `metrics.jsonl` and the weights on disk: a training that was killed at any
+point selects what it would have selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from lensa.contract import Choice, Measurement, TrainingConfig
+from training_entrypoint.best import Best
+from training_entrypoint.report import Report
+from training_entrypoint.stopping_rule import Verdict, best, choose, decide
+from training_entrypoint.trainable import Trainable
+
+
+class Selection:
+    """Which steps are validated, which one is the best, and when it is enough."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        kept: Best,
+        every: int,
+        recall: Callable[[int], list[Measurement]],
+    ) -> None:
+        """`every`: steps from validation to validation; 0: none on the way. `recall` returns what
+        was measured up to a step, and forgets the rest."""
+        self.config, self.every = config, every
+        self._kept, self._recall = kept, recall
+        self._history: list[Measurement] = []
+
+    def begin(self, step: int) -> None:
+        """Go on from a step. What lies behind it is of another try."""
+        self._history = self._recall(step)
+        self._kept.drop_after(step)
+
+    def due(self, step: int) -> bool:
+        """Whether a step is still to be measured. The last one is, too."""
+        wanted = self.every > 0 and (step % self.every == 0 or step == self.config.steps)
+        return wanted and step > 0 and not (self._history and self._history[-1].step == step)
+
+    def take(self, step: int, measured: Measurement | None, trainable: Trainable) -> None:
+        """Put a measurement into the history, and keep the weights if they are the best so far."""
+        self._history = _until(self._history, step - 1)
+        if measured is not None:
+            self._history.append(measured)
+            self.keep(step, trainable)
+
+    def keep(self, step: int, trainable: Trainable) -> None:
+        """Keep the weights of a step if it is the best one, unless they are kept already."""
+        top = best(self._history, self.config)
+        if top is not None and top.step == step and not self._kept.has(step):
+            self._kept.keep(step, trainable.state())
+
+    def drop(self, checkpoints: Sequence[int]) -> None:
+        """Drop the weights that are the best neither now nor at one of the checkpoints: a training
+        may go back to any of those."""
+        pasts = [self._history, *(_until(self._history, step) for step in checkpoints)]
+        tops = [best(past, self.config) for past in pasts]
+        self._kept.drop_others([top.step for top in tops if top is not None])
+
+    @property
+    def validations(self) -> int:
+        """How many steps were measured behind the first."""
+        return sum(measured.step > 0 for measured in self._history)
+
+    def verdict(self) -> Verdict:
+        """Return whether it is enough."""
+        return decide(self._history, self.config)
+
+    def finish(
+        self, step: int, report: Report
+    ) -> tuple[Choice | None, dict[str, torch.Tensor] | None]:
+        """Return which step is exported of a training that ends at `step`, and its weights; None:
+        those that are there."""
+        choice = choose(self._history, self.config, step)
+        if choice is None or choice.step == step:
+            return choice, None
+        weights = self._kept.load(choice.step)
+        if weights is None:
+            report.notice(
+                f"the weights of step {choice.step} are damaged, or gone: the last are exported."
+            )
+            last = self.config.model_copy(update={"early_stopping": "off"})
+            choice = choose(self._history, last, step)
+        return choice, weights
+
+
+def _until(history: list[Measurement], step: int) -> list[Measurement]:
+    return [measured for measured in history if measured.step <= step]

@@ -1,0 +1,229 @@
+"""When a training has learned its subject, and which of its steps is exported.
+
+Pure functions of what the validations measured. The rule is the one of early stopping since it has
+a name (Prechelt 1998, "Early Stopping - But When?"): a validation is the best one if it gains
+clearly on the best before it, and after `patience` validations without gain the training ends.
+What it adds: a step counts only where likeness has risen from what the base draws, and it gives way
+where prompts are no longer followed (`retention_floor`) or photos come back (memorisation).
+
+The best step of a history depends on no later validation, so that the one set of weights that is
+kept beside the checkpoints is the right one at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lensa.contract import Choice, Measurement, TrainingConfig
+
+GAIN = 0.04  # of the way from floor to ceiling: what is less can be the noise of a few images
+RISE = 0.2  # of that way: below it nothing is learned yet
+NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says nothing
+GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
+GAIN_OF_FID = 0.02  # of the best one's
+GAIN_OF_RETENTION = 0.02
+PATIENT = 0.4  # of the steps: so long likeness may take to rise
+MEMORISED = 2.0  # twice as near to a photo as the photos are to each other
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a training does after a validation: it goes on, or stops for a reason."""
+
+    stop: bool = False
+    reason: str = ""  # in words
+
+
+def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
+    """Return whether to stop behind the last validation of `history`, which has them all."""
+    looked = _measured(history, config)
+    if config.early_stopping == "off" or not looked:
+        return Verdict()
+    if _photos_differ(history, config):
+        if len(looked) < config.patience:
+            return Verdict()
+        return Verdict(True, "the photos are too unlike each other to measure a likeness")
+    top = best(history, config)
+    if top is None:
+        patient = looked[-1].step < PATIENT * config.steps or len(looked) <= config.patience
+        return Verdict() if patient else Verdict(True, "likeness does not rise")
+    since = [one for one in looked if one.step > top.step]
+    if len(since) < config.patience:
+        return Verdict()
+    return Verdict(True, _why(since, top, config))
+
+
+def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
+    """Return the validation whose step is worth the most so far; None if none is worth more than
+    the last one: likeness has not risen, or cannot be measured, or nobody asked."""
+    if config.early_stopping == "off" or _photos_differ(history, config):
+        return None
+    top: Measurement | None = None
+    for one in _measured(history, config):
+        if _risen(one, history) and (top is None or _better(one, top, config)):
+            top = one
+    return top
+
+
+def choose(
+    history: Sequence[Measurement], config: TrainingConfig, trained: int | None = None
+) -> Choice | None:
+    """Return the step to export of a training that has come to step `trained`, with the reason in
+    words; None if nothing was measured behind step 0."""
+    looked = [one for one in history if one.step > 0]
+    if not looked:
+        return None
+    trained = looked[-1].step if trained is None else trained
+    top = best(history, config)
+    if top is not None:
+        reason = ", ".join(filter(None, [_figures(top), _end(top, trained, history, config)]))
+        step = top.step
+    else:
+        why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
+        last = looked[-1]
+        at = "" if last.step == trained else f" (at step {last.step})"
+        reason, step = f"the last one, since {why}; {_figures(last)}{at}", trained
+    return Choice(
+        step=step,
+        trained=trained,
+        of=config.steps,
+        reason=f"step {step} of {config.steps}: {reason}",
+        warning=_warning(history, config, top),
+    )
+
+
+def _measured(history: Sequence[Measurement], config: TrainingConfig) -> list[Measurement]:
+    """Return the validations behind step 0 that can be compared."""
+    return [one for one in history if one.step > 0 and _score(one, config) is not None]
+
+
+def _score(one: Measurement, config: TrainingConfig) -> float | None:
+    """What is to be high. Where no FID could be measured it is the likeness all the same."""
+    if config.early_stopping == "fid" and one.fid is not None:
+        return -one.fid.value
+    return one.likeness
+
+
+def _way(one: Measurement) -> float | None:
+    """The way in cosines from floor to ceiling; None if it is not known."""
+    if one.likeness_floor is None or one.likeness_ceiling is None:
+        return None
+    way = one.likeness_ceiling - one.likeness_floor
+    return way if way > NO_WAY else None
+
+
+def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
+    """Whether the subject is in the images at all."""
+    floor = one.likeness_floor if one.likeness_floor is not None else history[0].likeness
+    if floor is None or one.likeness is None:
+        return True  # nothing speaks against it
+    way = _way(one)
+    return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
+
+
+def _sound(one: Measurement, config: TrainingConfig) -> bool:
+    """Whether prompts are still followed, and no photo comes back."""
+    return _follows(one, config) and not _memorised(one)
+
+
+def _follows(one: Measurement, config: TrainingConfig) -> bool:
+    return one.retention is None or one.retention >= config.retention_floor
+
+
+def _memorised(one: Measurement) -> bool:
+    return one.memorisation is not None and one.memorisation >= MEMORISED
+
+
+def _better(one: Measurement, top: Measurement, config: TrainingConfig) -> bool:
+    """Whether a later validation takes the place of the best one before it."""
+    if _sound(one, config) != _sound(top, config):
+        return _sound(one, config)
+    if not _sound(one, config):  # of two that are not, the one that is less so
+        return (one.retention or 0.0) > (top.retention or 0.0) + GAIN_OF_RETENTION
+    new, old = _score(one, config), _score(top, config)
+    assert new is not None and old is not None  # see _measured
+    return new > old + _gain(top, config)
+
+
+def _gain(top: Measurement, config: TrainingConfig) -> float:
+    if config.early_stopping == "fid" and top.fid is not None:
+        return GAIN_OF_FID * top.fid.value
+    way = _way(top)
+    return GAIN_ALONE if way is None else GAIN * way
+
+
+def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bool:
+    """Whether the photos are no more like each other than the base's images are like them. Pictures
+    in one style may well be."""
+    first = next((one for one in history if one.likeness_ceiling is not None), None)
+    if first is None or first.likeness_ceiling is None or first.likeness_floor is None:
+        return False
+    return config.kind != "style" and _way(first) is None
+
+
+def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> str:
+    """What the validations behind the best one were like."""
+    if not any(_follows(one, config) for one in since):
+        low = min(one.retention for one in since if one.retention is not None)
+        return f"retention fell to {low:.2f}, below its floor of {config.retention_floor:g}"
+    if all(_memorised(one) for one in since):
+        return "photos come back"
+    what = "FID" if config.early_stopping == "fid" and top.fid is not None else "likeness"
+    return f"{what} has been flat since step {top.step}"
+
+
+def _end(
+    top: Measurement, trained: int, history: Sequence[Measurement], config: TrainingConfig
+) -> str:
+    """Why nothing behind the best step was exported."""
+    since = [one for one in _measured(history, config) if one.step > top.step]
+    if not since:
+        return "" if trained == top.step else f"trained on to step {trained}, not measured"
+    why = _why(since, top, config).replace(f" since step {top.step}", "")
+    return f"{why} until step {trained}" if why.endswith("flat") else f"then {why}"
+
+
+def _figures(one: Measurement) -> str:
+    """A validation in a few words."""
+    said = []
+    if (share := one.likeness_share) is not None and _way(one) is not None:
+        said.append(f"likeness {share:.2f} of the way to its ceiling")
+    elif one.likeness is not None:
+        said.append(f"likeness {one.likeness:.2f}")
+    if one.fid is not None:
+        said.append(f"FID {one.fid.value:.0f} ({one.fid.low:.0f} to {one.fid.high:.0f})")
+    if one.retention is not None:
+        said.append(f"retention {one.retention:.2f}")
+    return ", ".join(said) or "nothing could be measured"
+
+
+def _warning(
+    history: Sequence[Measurement], config: TrainingConfig, top: Measurement | None
+) -> str | None:
+    """What is wrong with a training all the same, and what to do."""
+    looked = _measured(history, config)
+    if not looked:
+        return "no likeness could be measured: it was trained to its last step."
+    if _photos_differ(history, config):
+        return (
+            "the photos are no more like each other than what the base draws is like them. Are "
+            "they of one subject, sharp and well lit? If so, train with early_stopping off."
+        )
+    if not any(_risen(one, history) for one in looked):
+        return (
+            f"likeness has not risen from what the base draws in {looked[-1].step} steps: look at "
+            "the photos (lensa check), or raise learning_rate."
+        )
+    if top is None or _sound(top, config):
+        return None
+    if _memorised(top):
+        return (
+            "the images come closer to one of the photos than the photos are to each other: it is "
+            "learned by heart. More photos, and more different ones, would be learned better."
+        )
+    return (
+        f"no step with a likeness follows prompts as its base does (retention {top.retention:.2f}, "
+        f"floor {config.retention_floor:g}): more different photos, a lower learning_rate or prior "
+        "preservation help."
+    )
