@@ -169,7 +169,8 @@ def test_a_base_of_your_own_is_not_called_by_its_path(tmp_path: Path) -> None:
 
 def test_a_resumed_training_goes_on_with_the_same_run(tmp_path: Path) -> None:
     """What was told before is in it once, and the steps only go up."""
-    job = make_job(tmp_path, tracker="wandb", validation_every=2, checkpoint_every=2, steps=6)
+    job = make_job(tmp_path, tracker="wandb", validation_every=2, checkpoint_every=2, steps=6,
+                   early_stopping="off")  # fmt: skip
     assert tracked(job, Interruption(5, signal.SIGTERM)) == 143
     assert tracked(job) == 0
     run = run_of(job)  # one folder: there are no two runs
