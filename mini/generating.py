@@ -11,7 +11,7 @@ import lensa_mini
 from mini.train_vae import to_model
 
 STEPS = 20
-GUIDANCE = 4.0
+GUIDANCE = 3.0  # as the base is served
 
 
 def load() -> StableDiffusionPipeline:

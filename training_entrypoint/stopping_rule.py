@@ -88,6 +88,7 @@ def choose(
         step=step,
         trained=trained,
         of=config.steps,
+        stopped=trained < config.steps and decide(history, config).stop,
         reason=f"step {step} of {config.steps}: {reason}",
         warning=_warning(history, config, top),
     )

@@ -65,6 +65,7 @@ class Choice(Contract):
     step: int = Field(ge=0)  # whose weights are the avatar's
     trained: int = Field(ge=0)  # the last step that was trained
     of: int = Field(ge=1)  # the steps that were asked for
+    stopped: bool = False  # by itself: more time would not have been used
     reason: str  # in words, with the figures
     warning: str | None = None  # what is wrong with this training all the same
     # What validations took of all passes through the UNet, class images counted with the rest.

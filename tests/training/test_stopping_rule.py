@@ -47,6 +47,7 @@ def test_it_stops_when_likeness_has_been_flat_for_the_patience_and_exports_the_b
     choice = choose(looked, config())
     assert choice is not None
     assert (choice.step, choice.trained, choice.of) == (120, 200, 800)
+    assert choice.stopped
     assert choice.reason == (
         "step 120 of 800: likeness 0.70 of the way to its ceiling, retention 0.95, likeness has "
         "been flat until step 200"
@@ -190,6 +191,7 @@ def test_a_training_that_the_budget_ends_exports_the_best_so_far() -> None:
     choice = choose(history(0.7, 0.6), config(), 110)
     assert choice is not None
     assert (choice.step, choice.trained) == (40, 110)
+    assert not choice.stopped
 
 
 cosines = st.none() | st.floats(0, 1)

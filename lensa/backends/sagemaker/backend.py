@@ -149,10 +149,12 @@ class SagemakerBackend(Endpoints):
         if latest.status != "completed":
             return True
         try:
-            trained = read_manifest(self.store, latest.name).steps_trained
+            manifest = read_manifest(self.store, latest.name)
         except ArtifactError:
             return True
-        return trained < steps and seconds > latest.max_seconds
+        if manifest.choice is not None and manifest.choice.stopped:
+            return False  # it was not the time that ended it
+        return manifest.steps_trained < steps and seconds > latest.max_seconds
 
     def _submit(self, submission: Submission) -> None:
         client = self.account.client("sagemaker")
