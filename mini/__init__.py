@@ -11,6 +11,6 @@ Each step is one command, run from the repository root, seeded and resumable::
     python -m mini.export            fp16 safetensors               -> mini/lensa_mini/
     python -m mini.classifier        reads attributes off pictures  -> mini/work/classifier.pt
     python -m mini.identity          tells who a picture is of      -> mini/work/identity.pt
-    python -m mini.dreambooth        48 avatars of held-out people  -> mini/work/runs/
+    python -m mini.dreambooth        40 avatars of held-out people  -> mini/work/runs/
     python -m mini.evaluate          the model card's figures       -> mini/evaluation.json
 """

@@ -106,6 +106,7 @@ RUNS = tuple(
     for seed in SEEDS
     for subject in SUBJECTS
     for method, prior in (("lora", True), ("full", True), ("lora", False))
+    if prior or seed == SEEDS[0]
 )
 _EVERY = (
     *(Probe("scene", prompt) for prompt in NEW_SCENES),

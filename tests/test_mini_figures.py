@@ -34,11 +34,11 @@ def test_the_subjects_are_people_whom_the_base_has_never_seen_of_every_skin_tone
     assert {person.skin for person in people} == set(SKINS)
 
 
-def test_every_subject_is_trained_twice_by_every_method_and_without_prior_preservation() -> None:
+def test_every_subject_is_trained_twice_by_each_method_and_once_without_prior() -> None:
     kinds = {(run.method, run.prior) for run in RUNS}
     assert kinds == {("lora", True), ("full", True), ("lora", False)}
-    assert len(set(RUNS)) == len(SUBJECTS) * len(SEEDS) * len(kinds) == 48
-    assert len({run.name for run in RUNS}) == 48
+    assert len(set(RUNS)) == len(SUBJECTS) * (2 * len(SEEDS) + 1) == 40
+    assert len({run.name for run in RUNS}) == 40
 
 
 def test_every_avatar_and_the_base_draw_a_prompt_from_the_same_noise() -> None:

@@ -3,8 +3,9 @@
 Pure functions of what the validations measured. The rule is the one of early stopping since it has
 a name (Prechelt 1998, "Early Stopping - But When?"): a validation is the best one if it gains
 clearly on the best before it, and after `patience` validations without gain the training ends.
-What it adds: a step counts only where likeness has risen from what the base draws, and it gives way
-where prompts are no longer followed (`retention_floor`) or photos come back (memorisation).
+What it adds: a step counts only where likeness has risen from what the base draws, it gives way
+where prompts are no longer followed (`retention_floor`) or photos come back (memorisation), and
+images that are as like the photos as these are to each other are enough.
 
 The best step of a history depends on no later validation, so that the one set of weights that is
 kept beside the checkpoints is the right one at any time.
@@ -19,11 +20,13 @@ from lensa.contract import Choice, Measurement, TrainingConfig
 
 GAIN = 0.04  # of the way from floor to ceiling: what is less can be the noise of a few images
 RISE = 0.2  # of that way: below it nothing is learned yet
+REACHED = 0.95  # of it: what comes behind is learned by heart
 NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says nothing
 GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
 GAIN_OF_FID = 0.02  # of the best one's
 GAIN_OF_RETENTION = 0.02
 PATIENT = 0.4  # of the steps: so long likeness may take to rise
+_AT_CEILING = "the images are as like the photos as these are to each other"
 MEMORISED = 2.0  # twice as near to a photo as the photos are to each other
 
 
@@ -48,6 +51,8 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     if top is None:
         patient = looked[-1].step < PATIENT * config.steps or len(looked) <= config.patience
         return Verdict() if patient else Verdict(True, "likeness does not rise")
+    if _reached(top, config):
+        return Verdict(True, _AT_CEILING)
     since = [one for one in looked if one.step > top.step]
     if len(since) < config.patience:
         return Verdict()
@@ -123,6 +128,13 @@ def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
     return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
 
 
+def _reached(one: Measurement, config: TrainingConfig) -> bool:
+    """Whether there is no more to learn from the photos."""
+    share = one.likeness_share
+    asked = config.early_stopping == "likeness" and _sound(one, config)
+    return asked and _way(one) is not None and share is not None and share >= REACHED
+
+
 def _sound(one: Measurement, config: TrainingConfig) -> bool:
     """Whether prompts are still followed, and no photo comes back."""
     return _follows(one, config) and not _memorised(one)
@@ -179,6 +191,8 @@ def _end(
 ) -> str:
     """Why nothing behind the best step was exported."""
     since = [one for one in _measured(history, config) if one.step > top.step]
+    if not since and _reached(top, config):
+        return _AT_CEILING
     if not since:
         return "" if trained == top.step else f"trained on to step {trained}, not measured"
     why = _why(since, top, config).replace(f" since step {top.step}", "")

@@ -55,6 +55,20 @@ def test_it_stops_when_likeness_has_been_flat_for_the_patience_and_exports_the_b
     assert choice.warning is None
 
 
+def test_images_as_like_the_photos_as_these_are_to_each_other_are_enough() -> None:
+    looked = history(0.6, 0.75, 0.885, 0.9)  # 0.88 is 0.95 of the way
+    assert stops_at(looked, config()) == 120
+    choice = choose(looked[:4], config())
+    assert choice is not None
+    assert choice.stopped
+    assert choice.reason == (
+        "step 120 of 800: likeness 0.96 of the way to its ceiling, retention 0.95, the images are "
+        "as like the photos as these are to each other"
+    )
+    forgetful = [*looked[:3], measured(120, 0.885, retention=0.5)]
+    assert stops_at(forgetful, config()) is None
+
+
 def test_patience_is_counted_in_validations() -> None:
     looked = history(0.7, 0.7, 0.7, 0.7, 0.7, 0.7)
     assert [stops_at(looked, config(patience=n)) for n in (1, 2, 4)] == [80, 120, 200]
