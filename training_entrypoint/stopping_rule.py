@@ -51,7 +51,8 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     if top is None:
         patient = looked[-1].step < PATIENT * config.steps or len(looked) <= config.patience
         return Verdict() if patient else Verdict(True, "likeness does not rise")
-    if _reached(top, config):
+    # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
+    if _reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
     since = [one for one in looked if one.step > top.step]
     if len(since) < config.patience:

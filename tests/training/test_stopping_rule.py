@@ -65,6 +65,7 @@ def test_images_as_like_the_photos_as_these_are_to_each_other_are_enough() -> No
         "step 120 of 800: likeness 0.96 of the way to its ceiling, retention 0.95, the images are "
         "as like the photos as these are to each other"
     )
+    assert stops_at(history(0.89, 0.8, 0.8), config()) == 120  # not at once
     forgetful = [*looked[:3], measured(120, 0.885, retention=0.5)]
     assert stops_at(forgetful, config()) is None
 
