@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
+from inference_entrypoint.devices import device
 from inference_entrypoint.generate import generate
 from lensa.contract import GenerationRequest, Layout, Measurement, TrainingConfig
 from training_entrypoint.deadline import Deadline
@@ -123,8 +126,9 @@ class Validation:
 
     def _measured(self, step: int, drawn: Drawn) -> Measurement | None:
         try:
-            measure = self._begin(step)
-            measured = None if measure is None else measure.measure(step, drawn)
+            with _exactly():
+                measure = self._begin(step)
+                measured = None if measure is None else measure.measure(step, drawn)
         except Exception as error:  # whatever a library comes up with
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             self._say(f"the validation images cannot be measured: {first}")
@@ -188,6 +192,13 @@ def numbers(measured: Measurement) -> dict[str, float]:
     if measured.likeness_share is not None:
         found["validation/likeness_share"] = measured.likeness_share
     return found
+
+
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """The training's precision is not that of a cosine: bf16 knows a hundredth at best."""
+    with torch.autocast("cpu", enabled=False), torch.autocast(device().type, enabled=False):
+        yield
 
 
 def _opened(path: Path) -> Image.Image:
