@@ -86,6 +86,9 @@ def learn(
     measured, every = plan_validations(config, decisions.drawn)
     compute = compute_of(measured, decisions.drawn)
     validation.probes = probes_of(measured)
+    deciding = config
+    if every and validation.probes and config.early_stopping != "off" and not validation.decides():
+        deciding = config.model_copy(update={"early_stopping": "off"})
     exported = DTYPES[precision] if config.method == "full" else None
     while True:
         plan = decisions.plan(config, gpu=gpu)
@@ -101,7 +104,8 @@ def learn(
             conditioning = Conditioning(pipeline, config, data.prompts)
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
-            selection = Selection(config, Best(folder, config, exported), every, validation.history)
+            best = Best(folder, config, exported)
+            selection = Selection(deciding, best, every, validation.history)
 
             def validate(step: int) -> Measurement | None:
                 try:
