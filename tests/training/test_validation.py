@@ -13,6 +13,8 @@ from lensa.contract.events import ValidationEvent
 from lensa.display import measured as line_of
 from training_entrypoint.images import read_photo
 from training_entrypoint.measuring import embedders, record
+from training_entrypoint.measuring.measure import Measure
+from training_entrypoint.measuring.probes import probes_of
 from training_entrypoint.stopping import Stopped
 from training_entrypoint.validation import numbers
 
@@ -46,6 +48,19 @@ def test_each_validation_is_a_line_an_event_and_images(tmp_path: Path) -> None:
         assert figures["validation/kid_low"] <= figures["validation/kid"]
     said = [event["message"] for event in job.events("notice")]
     assert not [message for message in said if "validation" in message.lower()]
+
+
+def test_a_training_in_half_precision_is_measured_in_full(tmp_path: Path) -> None:
+    job = make_job(tmp_path, steps=1, validation_every=1, precision="bf16")
+    job.run()
+    config, layout = job.config, job.layout
+    measure = Measure(config, layout, embedders.find_embedders(config))
+    for step, kept in zip((0, 1), record.read(layout.checkpoints), strict=True):
+        folder = layout.validation / f"step-{step:06d}"
+        drawn = [(p, read_photo(folder / f"{p.name}.png")) for p in probes_of(config)]
+        again = measure.measure(step, drawn)
+        assert kept.likeness == again.likeness
+        assert kept.likeness_ceiling == again.likeness_ceiling
 
 
 def test_an_interrupted_training_has_measured_the_same(tmp_path: Path) -> None:
