@@ -25,7 +25,8 @@ NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says not
 GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
 GAIN_OF_FID = 0.02  # of the best one's
 GAIN_OF_RETENTION = 0.02
-PATIENT = 0.4  # of the steps: so long likeness may take to rise
+HALF = 0.5  # of it: a climb that is slow is not called flat below it
+PATIENT = 0.4  # of the steps behind the warm-up: so long likeness may take to rise
 _AT_CEILING = "the images are as like the photos as these are to each other"
 MEMORISED = 2.0  # twice as near to a photo as the photos are to each other
 
@@ -49,13 +50,13 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
         return Verdict(True, "the photos are too unlike each other to measure a likeness")
     top = best(history, config)
     if top is None:
-        patient = looked[-1].step < PATIENT * config.steps or len(looked) <= config.patience
+        patient = _is_early(looked, config) or len(looked) <= config.patience
         return Verdict() if patient else Verdict(True, "likeness does not rise")
     # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
     if _reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
     since = [one for one in looked if one.step > top.step]
-    if len(since) < config.patience:
+    if len(since) < config.patience or (_is_early(looked, config) and _climbs(since, top, config)):
         return Verdict()
     return Verdict(True, _why(since, top, config))
 
@@ -127,6 +128,22 @@ def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
         return True  # nothing speaks against it
     way = _way(one)
     return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
+
+
+def _is_early(looked: Sequence[Measurement], config: TrainingConfig) -> bool:
+    """Whether likeness may still be about to rise."""
+    return looked[-1].step < PATIENT * config.steps + config.warmup_steps
+
+
+def _climbs(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> bool:
+    """Whether what has been flat is far from the photos, and nothing else speaks for an end: each
+    validation of a slow climb may gain less than the noise."""
+    way = _way(top)
+    if config.early_stopping != "likeness" or way is None or not _sound(top, config):
+        return False
+    assert top.likeness is not None and top.likeness_floor is not None  # see _way and _score
+    far = top.likeness < top.likeness_floor + HALF * way
+    return far and any(_sound(one, config) for one in since[-config.patience :])
 
 
 def _reached(one: Measurement, config: TrainingConfig) -> bool:

@@ -70,6 +70,18 @@ def test_images_as_like_the_photos_as_these_are_to_each_other_are_enough() -> No
     assert stops_at(forgetful, config()) is None
 
 
+def test_a_slow_climb_is_not_called_flat_before_it_has_come_half_way() -> None:
+    slow = [0.585 + 0.0076 * n for n in range(20)]  # each gains 0.019 of the way
+    assert stops_at(history(*slow[:7]), config()) is None
+    top = best(history(*slow[:7]), config())
+    assert top is not None
+    assert top.step == 280
+    assert stops_at(history(*[0.6] * 20), config()) == 320  # never half-way: as one that never rose
+    assert stops_at(history(*[0.6] * 20), config(warmup_steps=100)) == 440
+    fell = [*history(0.6, 0.61), measured(120, 0.62, retention=0.5)]
+    assert stops_at([*fell, measured(160, 0.63, retention=0.4)], config()) == 160
+
+
 def test_patience_is_counted_in_validations() -> None:
     looked = history(0.7, 0.7, 0.7, 0.7, 0.7, 0.7)
     assert [stops_at(looked, config(patience=n)) for n in (1, 2, 4)] == [80, 120, 200]
@@ -128,6 +140,7 @@ def test_where_no_step_follows_prompts_the_one_that_does_most_is_exported_with_a
 def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warning() -> None:
     flat = history(*[0.51, 0.5, 0.52, 0.49] * 5)
     assert stops_at(flat, config()) == 320
+    assert stops_at(flat, config(warmup_steps=100)) == 440
     assert decide(flat, config()).reason == "likeness does not rise"
     choice = choose(flat, config(), 320)
     assert choice is not None
