@@ -41,6 +41,7 @@ class Verdict:
 
 def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     """Return whether to stop behind the last validation of `history`, which has them all."""
+    config = _judged_by(history, config)
     looked = _measured(history, config)
     if config.early_stopping == "off" or not looked:
         return Verdict()
@@ -64,6 +65,7 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
 def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
     """Return the validation whose step is worth the most so far; None if none is worth more than
     the last one: likeness has not risen, or cannot be measured, or nobody asked."""
+    config = _judged_by(history, config)
     if config.early_stopping == "off" or _photos_differ(history, config):
         return None
     top: Measurement | None = None
@@ -78,6 +80,7 @@ def choose(
 ) -> Choice | None:
     """Return the step to export of a training that has come to step `trained`, with the reason in
     words; None if nothing was measured behind step 0."""
+    config = _judged_by(history, config)
     looked = [one for one in history if one.step > 0]
     if not looked:
         return None
@@ -106,10 +109,18 @@ def _measured(history: Sequence[Measurement], config: TrainingConfig) -> list[Me
     return [one for one in history if one.step > 0 and _score(one, config) is not None]
 
 
+def _judged_by(history: Sequence[Measurement], config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with what can be compared at all: where the base's own images have
+    no FID, all go by their likeness. The two are never held against each other."""
+    if config.early_stopping != "fid" or not history or history[0].fid is not None:
+        return config
+    return config.model_copy(update={"early_stopping": "likeness"})
+
+
 def _score(one: Measurement, config: TrainingConfig) -> float | None:
-    """What is to be high. Where no FID could be measured it is the likeness all the same."""
-    if config.early_stopping == "fid" and one.fid is not None:
-        return -one.fid.value
+    """What is to be high; None if it was not measured."""
+    if config.early_stopping == "fid":
+        return None if one.fid is None else -one.fid.value
     return one.likeness
 
 
@@ -200,7 +211,7 @@ def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig)
         return f"retention fell to {low:.2f}, below its floor of {config.retention_floor:g}"
     if all(_memorised(one) for one in since):
         return "photos come back"
-    what = "FID" if config.early_stopping == "fid" and top.fid is not None else "likeness"
+    what = "FID" if config.early_stopping == "fid" else "likeness"
     return f"{what} has been flat since step {top.step}"
 
 

@@ -209,6 +209,24 @@ def test_fid_stops_where_it_no_longer_falls() -> None:
     assert "FID 60 (51 to 69)" in choice.reason
 
 
+def test_a_fid_is_never_compared_with_a_likeness() -> None:
+    def at(step: int, likeness: float, fid: float | None) -> Measurement:
+        score = None if fid is None else Interval(value=fid, low=fid - 9, high=fid + 9)
+        return measured(step, likeness, fid=score)
+
+    asked = config(early_stopping="fid")
+    gaps = [at(0, 0.5, 90), at(40, 0.7, 80), at(80, 0.8, None), at(120, 0.7, 60)]
+    top = best(gaps, asked)
+    assert top is not None
+    assert top.step == 120
+    # Without a FID at step 0 it is likeness throughout.
+    late = [at(0, 0.5, None), at(40, 0.7, None), at(80, 0.8, 60), at(120, 0.8, 30), at(160, 0.7, 9)]
+    choice = choose(late, asked)
+    assert choice is not None
+    assert choice.step == 80
+    assert "likeness has been flat until step 160" in choice.reason
+
+
 def test_nothing_was_looked_at() -> None:
     for looked in ([], history()):
         assert not decide(looked, config()).stop
