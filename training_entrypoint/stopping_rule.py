@@ -100,13 +100,15 @@ def choose(
         of=config.steps,
         stopped=trained < config.steps and decide(history, config).stop,
         reason=f"step {step} of {config.steps}: {reason}",
-        warning=_warning(history, config, top),
+        warning=" ".join(filter(None, [_warning(history, config, top), _others(history)])) or None,
     )
 
 
 def _measured(history: Sequence[Measurement], config: TrainingConfig) -> list[Measurement]:
-    """Return the validations behind step 0 that can be compared."""
-    return [one for one in history if one.step > 0 and _score(one, config) is not None]
+    """Return the validations behind step 0 that can be compared: of one embedder, which a resumed
+    training may no longer have."""
+    same = [one for one in history if one.embedder == history[0].embedder]
+    return [one for one in same if one.step > 0 and _score(one, config) is not None]
 
 
 def _judged_by(history: Sequence[Measurement], config: TrainingConfig) -> TrainingConfig:
@@ -240,6 +242,18 @@ def _figures(one: Measurement) -> str:
     if one.retention is not None:
         said.append(f"retention {one.retention:.2f}")
     return ", ".join(said) or "nothing could be measured"
+
+
+def _others(history: Sequence[Measurement]) -> str:
+    """Whose measurements could not be compared."""
+    others = [one for one in history if one.embedder != history[0].embedder]
+    names = ", ".join(sorted({one.embedder for one in others}))
+    if not others:
+        return ""
+    return (
+        f"What {names} measured from step {others[0].step} on was left out: the validations before "
+        f"are by {history[0].embedder}."
+    )
 
 
 def _warning(

@@ -20,7 +20,8 @@ def config(**changes: Any) -> TrainingConfig:
 def measured(step: int, likeness: float | None, **values: Any) -> Measurement:
     """A validation between a floor of 0.5 and a ceiling of 0.9."""
     bounds = {"likeness_floor": 0.5, "likeness_ceiling": 0.9, "retention": 0.95}
-    return Measurement(step=step, embedder="clip", likeness=likeness, **(bounds | values))
+    rest = {"embedder": "clip"} | bounds | values
+    return Measurement(step=step, likeness=likeness, **rest)
 
 
 def history(*likenesses: float | None, every: int = 40, **values: Any) -> list[Measurement]:
@@ -181,6 +182,18 @@ def test_what_could_not_be_measured_neither_stops_it_nor_counts() -> None:
     assert choice is not None
     assert choice.step == 800
     assert choice.warning == "no likeness could be measured: it was trained to its last step."
+
+
+def test_what_another_embedder_measured_after_a_resume_is_not_compared() -> None:
+    looked = history(0.6, 0.7, 0.7)
+    looked += [measured(160, 0.95, embedder="dinov2"), measured(200, 0.99, embedder="dinov2")]
+    assert stops_at(looked, config(patience=2)) is None
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 80
+    assert choice.warning == (
+        "What dinov2 measured from step 160 on was left out: the validations before are by clip."
+    )
 
 
 def test_off_trains_to_the_last_step_and_says_what_it_measured() -> None:
