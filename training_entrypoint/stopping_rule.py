@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lensa.contract import Choice, Measurement, TrainingConfig
 
@@ -85,12 +86,15 @@ def choose(
     if not looked:
         return None
     trained = looked[-1].step if trained is None else trained
-    top = best(history, config)
+    top, why = best(history, config), "no step is better"
+    if config.early_stopping == "off":
+        why = "early_stopping is off"
+    elif top is not None and _is_outrun(top, trained, history, config):
+        top, why = None, f"nothing could be measured behind step {top.step}"
     if top is not None:
         reason = ", ".join(filter(None, [_figures(top), _end(top, trained, history, config)]))
         step = top.step
     else:
-        why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
         last = looked[-1]
         at = "" if last.step == trained else f" (at step {last.step})"
         reason, step = f"the last one, since {why}; {_figures(last)}{at}", trained
@@ -204,6 +208,16 @@ def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bo
     if first is None or first.likeness_ceiling is None or first.likeness_floor is None:
         return False
     return config.kind != "style" and _way(first) is None
+
+
+def _is_outrun(
+    top: Measurement, trained: int, history: Sequence[Measurement], config: TrainingConfig
+) -> bool:
+    """Whether a training went on for long behind the best step, and nothing says how that went:
+    its embedder has gone, say."""
+    steps = [one.step for one in history if one.step < config.steps]  # the last one may be near
+    distance = min((after - before for before, after in pairwise(steps)), default=top.step)
+    return _measured(history, config)[-1] is top and trained - top.step > 2 * distance
 
 
 def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> str:

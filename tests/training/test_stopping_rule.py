@@ -196,6 +196,23 @@ def test_what_another_embedder_measured_after_a_resume_is_not_compared() -> None
     )
 
 
+def test_where_measuring_ceased_at_an_early_best_the_last_step_is_exported() -> None:
+    looked = history(0.6, 0.7)  # at 40 and 80
+    early = choose(looked, config(), 160)
+    assert early is not None
+    assert early.step == 80  # two validations may be missing
+    choice = choose(looked, config(), 800)
+    assert choice is not None
+    assert (choice.step, choice.trained) == (800, 800)
+    assert choice.reason == (
+        "step 800 of 800: the last one, since nothing could be measured behind step 80; likeness "
+        "0.50 of the way to its ceiling, retention 0.95 (at step 80)"
+    )
+    flat = choose(history(0.7, 0.6), config(), 800)  # what came behind it was seen
+    assert flat is not None
+    assert flat.step == 40
+
+
 def test_off_trains_to_the_last_step_and_says_what_it_measured() -> None:
     off = config(early_stopping="off")
     looked = history(*[0.7] * 20)
