@@ -46,14 +46,13 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     looked = _measured(history, config)
     if config.early_stopping == "off" or not looked:
         return Verdict()
-    if _photos_differ(history, config):
-        if len(looked) < config.patience:
-            return Verdict()
-        return Verdict(True, "the photos are too unlike each other to measure a likeness")
     top = best(history, config)
-    if top is None:
-        patient = _is_early(looked, config) or len(looked) <= config.patience
-        return Verdict() if patient else Verdict(True, "likeness does not rise")
+    if top is None:  # nothing has risen
+        differ = _photos_differ(history, config)
+        if len(looked) <= config.patience or (_is_early(looked, config) and not differ):
+            return Verdict()
+        unlike = "the photos are too unlike each other to measure a likeness"
+        return Verdict(True, unlike if differ else "likeness does not rise")
     # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
     if _reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
@@ -67,7 +66,7 @@ def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement 
     """Return the validation whose step is worth the most so far; None if none is worth more than
     the last one: likeness has not risen, or cannot be measured, or nobody asked."""
     config = _judged_by(history, config)
-    if config.early_stopping == "off" or _photos_differ(history, config):
+    if config.early_stopping == "off":
         return None
     top: Measurement | None = None
     for one in _measured(history, config):
@@ -207,7 +206,8 @@ def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bo
     first = next((one for one in history if one.likeness_ceiling is not None), None)
     if first is None or first.likeness_ceiling is None or first.likeness_floor is None:
         return False
-    return config.kind != "style" and _way(first) is None
+    styles = any(concept.kind == "style" for concept in config.every_concept)
+    return not styles and _way(first) is None
 
 
 def _is_outrun(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensa.contract import BASES, Interval, Measurement, TrainingConfig, preset
+from lensa.contract import BASES, Concept, Interval, Measurement, TrainingConfig, preset
 from training_entrypoint.stopping_rule import best, choose, decide
 
 
@@ -151,15 +151,27 @@ def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warnin
 
 
 def test_photos_unlike_each_other_stop_it_early_with_a_warning() -> None:
-    looked = history(0.6, 0.7, 0.8, likeness_ceiling=0.51)
-    assert stops_at(looked, config()) == 80
-    choice = choose(looked[:3], config())
+    looked = history(0.51, 0.52, 0.5, 0.51, likeness_ceiling=0.51)
+    assert stops_at(looked, config()) == 120  # a first image can be unlucky
+    choice = choose(looked[:4], config())
     assert choice is not None
-    assert (choice.step, choice.trained) == (80, 80)
+    assert (choice.step, choice.trained) == (120, 120)
     assert choice.warning is not None
     assert "no more like each other" in choice.warning
-    # Pictures in one style may show anything.
-    assert stops_at(looked, config(kind="style")) is None
+    # Pictures in one style may show anything, learned alone or beside a person.
+    beside = Concept(kind="style", token="zwxq", class_noun="painting", class_prompt="a painting")
+    for asked in (config(kind="style"), config(concepts=(beside,))):
+        assert stops_at(looked, asked) is None
+
+
+def test_photos_unlike_each_other_whose_likeness_rises_are_learned() -> None:
+    looked = history(0.51, 0.6, 0.7, 0.7, 0.7, likeness_ceiling=0.51)
+    assert stops_at(looked, config()) == 200
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 120
+    assert choice.warning is not None
+    assert "no more like each other" in choice.warning
 
 
 def test_with_one_photo_there_is_no_ceiling_and_likeness_is_compared_all_the_same() -> None:
