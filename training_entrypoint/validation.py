@@ -173,9 +173,17 @@ class Validation:
         return self._measure
 
     def _of_step_0(self) -> Drawn:
-        """Return what the base drew, if a training before this one has left it."""
-        files = [(probe, self._folder(0) / f"{probe.name}.png") for probe in self.probes]
-        return [(probe, _opened(path)) for probe, path in files if path.is_file()]
+        """Return what the base drew, as far as a training before this one has left it whole."""
+        found = []
+        for probe in self.probes:
+            path = self._folder(0) / f"{probe.name}.png"
+            try:
+                found.append((probe, _opened(path)))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises
+                self._say(f"validation: {path.name} of step 0 cannot be read: {error}")
+        return found
 
     def _keep(self, measured: Measurement) -> None:
         try:

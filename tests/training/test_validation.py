@@ -78,6 +78,23 @@ def test_an_interrupted_training_has_measured_the_same(tmp_path: Path) -> None:
     assert all(measured in known for measured in seen)
 
 
+def test_one_image_of_the_base_that_cannot_be_read_costs_no_measurement(tmp_path: Path) -> None:
+    changes = {"validation_prompts": ("a photo of {subject}", TOWER), "checkpoint_every": 1}
+    job = make_job(tmp_path, steps=2, validation_every=1, **changes)
+    job.stop_when = reached(1)
+    with pytest.raises(Stopped):
+        job.run()
+    damaged, *_ = sorted((job.layout.validation / "step-000000").glob("*.png"))
+    damaged.write_bytes(b"\x89PNG\r\n\x1a\n")
+    job.stop_when = None
+    job.run()
+    last = record.read(job.layout.checkpoints)[-1]
+    assert last.step == 2
+    assert None not in (last.likeness, last.likeness_floor)
+    said = [event["message"] for event in job.events("notice")]
+    assert len([text for text in said if f"{damaged.name} of step 0 cannot be read" in text]) == 1
+
+
 def test_what_lies_behind_the_step_that_is_gone_on_from_is_forgotten(tmp_path: Path) -> None:
     for step in (0, 10, 20, 30):
         record.add(tmp_path, Measurement(step=step, embedder="clip"))
