@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 from training.processes import Interruption, run_process
@@ -29,6 +30,7 @@ from lensa.contract import BASES, Concept
 from training_entrypoint.tracking.background import Background
 from training_entrypoint.tracking.public import public
 from training_entrypoint.tracking.tracker import training_of
+from training_entrypoint.tracking.weights_and_biases import settings
 
 NAME = "lensa-7k2m0000-1f3a9c2e"
 
@@ -184,6 +186,17 @@ def test_a_resumed_training_goes_on_with_the_same_run(tmp_path: Path) -> None:
 def test_the_next_attempt_at_a_training_has_its_run() -> None:
     assert training_of(f"{NAME}-2") == training_of(NAME) == NAME
     assert training_of("a-job-of-your-own-2026-11") == "a-job-of-your-own-2026-11"
+
+
+class OtherSettings(BaseModel, extra="forbid"):
+    """Those of a version of W&B that does not know all of ours."""
+
+    console: str = "auto"
+    silent: bool = False
+
+
+def test_another_version_of_wandb_is_told_no_setting_that_it_refuses() -> None:
+    assert settings(OtherSettings) == OtherSettings(console="off", silent=True)
 
 
 @contextmanager
