@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lensa.contract import TrainingConfig
 from training_entrypoint.tracking.public import public
-from training_entrypoint.tracking.sink import Picture
+from training_entrypoint.tracking.sink import Picture, loaded
 
 ANSWER_SECONDS = 30.0  # for a server to answer at all; $WANDB_INIT_TIMEOUT
 UPLOAD_SECONDS = 45.0  # for the last of the upload; $WANDB_FINISH_TIMEOUT
@@ -105,8 +105,8 @@ class WandbRun:
 
     def pictures(self, step: int, pictures: Sequence[Picture]) -> None:
         images = {
-            picture.key: self._wandb.Image(picture.load(), caption=picture.caption)
-            for picture in pictures
+            picture.key: self._wandb.Image(image, caption=picture.caption)
+            for picture, image in loaded(pictures)
         }
         self._log(step, images)
 
