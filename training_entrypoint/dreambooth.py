@@ -77,7 +77,7 @@ def train(
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
-    selection.begin(step)
+    selection.begin(step, report.notice)
     tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
@@ -132,6 +132,7 @@ def train(
         if selection.due(step) and not deadline.near():
             with report.not_counting():
                 look(step)
+                selection.drop(checkpoints.steps_kept(folder))
                 report.stage("training")
         if step >= config.steps:
             break
