@@ -77,7 +77,7 @@ def train(
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
-    selection.begin(step)
+    selection.begin(step, report.notice)
     tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
@@ -140,6 +140,7 @@ def train(
             with report.not_counting():
                 check(step)
                 look(step)
+                selection.drop(checkpoints.steps_kept(folder))
                 report.stage("training")
         if step >= config.steps:
             break

@@ -76,20 +76,22 @@ def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement 
 
 
 def choose(
-    history: Sequence[Measurement], config: TrainingConfig, trained: int | None = None
+    history: Sequence[Measurement],
+    config: TrainingConfig,
+    trained: int | None = None,
+    lost: str = "",
 ) -> Choice | None:
     """Return the step to export of a training that has come to step `trained`, with the reason in
-    words; None if nothing was measured behind step 0."""
+    words; None if nothing was measured behind step 0. `lost`: what became of the best one."""
     config = _judged_by(history, config)
     looked = [one for one in history if one.step > 0]
     if not looked:
         return None
     trained = looked[-1].step if trained is None else trained
-    top, why = best(history, config), "no step is better"
-    if config.early_stopping == "off":
-        why = "early_stopping is off"
-    elif top is not None and _is_outrun(top, trained, history, config):
-        top, why = None, f"nothing could be measured behind step {top.step}"
+    why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
+    top = best(history, config)
+    if top is not None and (lost or _is_outrun(top, trained, history, config)):
+        top, why = None, lost or f"nothing could be measured behind step {top.step}"
     if top is not None:
         reason = ", ".join(filter(None, [_figures(top), _end(top, trained, history, config)]))
         step = top.step
@@ -262,12 +264,8 @@ def _others(history: Sequence[Measurement]) -> str:
     """Whose measurements could not be compared."""
     others = [one for one in history if one.embedder != history[0].embedder]
     names = ", ".join(sorted({one.embedder for one in others}))
-    if not others:
-        return ""
-    return (
-        f"What {names} measured from step {others[0].step} on was left out: the validations before "
-        f"are by {history[0].embedder}."
-    )
+    said = "What {} measured from step {} on was left out: the validations before are by {}."
+    return said.format(names, others[0].step, history[0].embedder) if others else ""
 
 
 def _warning(
