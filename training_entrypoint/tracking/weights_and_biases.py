@@ -30,7 +30,8 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     # Of a container before: this one tells all of it again.
     shutil.rmtree(folder / "wandb", ignore_errors=True)
-    if os.environ.get("WANDB_API_KEY"):
+    # Who keeps runs on this machine by WANDB_MODE has a key all the same, often.
+    if os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE", "online") == "online":
         try:
             return WandbRun(wandb, _begin(wandb, config, job, folder, "online"), say)
         except Exception as error:
