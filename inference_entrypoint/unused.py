@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 # bitsandbytes is for one optimizer, the others for metrics and formats: a second and a half
-# together. The libraries import them because they are there, and drawing never uses them.
+# together. The libraries import them because they are there, and drawing never uses them. But a
+# training's base may: diffusers makes up its mind at import whether scipy is there, and some
+# schedulers (LMSDiscreteScheduler, use_beta_sigmas) need it.
 _UNUSED = ("bitsandbytes", "sklearn", "scipy", "pandas", "torchao", "onnxruntime", "tensorflow")
 
 
@@ -32,14 +34,18 @@ def bring_back(*names: str) -> None:
 
 
 @contextmanager
-def lean_imports() -> Iterator[None]:
-    """Import torch and diffusers within, in half the time: without the unused, which those who do
-    use them import afterwards, and without looking for garbage.
+def lean_imports(*, keep: Collection[str] = ()) -> Iterator[None]:
+    """Import torch and diffusers within, in half the time: without the unused and without looking
+    for garbage.
+
+    Others import the unused afterwards. What is imported within may have made up its mind by then
+    that they are not installed: `keep` names those that it has to see.
 
     Imports make a million objects and no garbage; the collector looks through all of them again and
     again. What is there in the end is there for good, and it need not look at it any more.
     """
-    left_out, collecting = leave_out(), gc.isenabled()
+    unused = [name for name in _UNUSED if name not in keep]
+    left_out, collecting = leave_out(*unused), gc.isenabled()
     gc.disable()
     try:
         yield

@@ -38,7 +38,8 @@ def main(started: float | None = None) -> int:
             raise ConfigError(f"there is no training configuration at {layout.config}.")
         config = TrainingConfig.model_validate_json(layout.config.read_bytes())
         leave_out("bitsandbytes")  # peft would import it; the one optimizer that needs it still can
-        with stop.at_once(), lean_imports():  # late: a bad configuration is told in a second
+        # Late: a bad configuration is told in a second. A base's scheduler may need scipy.
+        with stop.at_once(), lean_imports(keep=("scipy",)):
             from training_entrypoint.hardware import keep_freed_memory
             from training_entrypoint.job import job_id, run
 

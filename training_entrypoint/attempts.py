@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from inference_entrypoint.devices import device
 from inference_entrypoint.families import family_of
 from lensa.contract import Choice, Measurement, TrainingConfig
+from lensa.errors import LensaError
 from training_entrypoint.best import Best
 from training_entrypoint.checkpoints import Origin
 from training_entrypoint.compute import compute_of, plan_validations
@@ -34,7 +35,7 @@ from training_entrypoint.stopping import StopRequest
 from training_entrypoint.tracking import Tracker
 from training_entrypoint.trainable import Trainable
 from training_entrypoint.validation import Validation
-from training_entrypoint.watchdog import Diverged
+from training_entrypoint.watchdog import Diverged, DrawsNothing
 
 
 class Model:
@@ -85,6 +86,9 @@ def learn(
     measured, every = plan_validations(config, decisions.drawn)
     compute = compute_of(measured, decisions.drawn)
     validation.probes = probes_of(measured)
+    deciding = config
+    if every and validation.probes and config.early_stopping != "off" and not validation.decides():
+        deciding = config.model_copy(update={"early_stopping": "off"})
     exported = DTYPES[precision] if config.method == "full" else None
     while True:
         plan = decisions.plan(config, gpu=gpu)
@@ -100,12 +104,18 @@ def learn(
             conditioning = Conditioning(pipeline, config, data.prompts)
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
-            selection = Selection(config, Best(folder, config, exported), every, validation.history)
+            best = Best(folder, config, exported)
+            selection = Selection(deciding, best, every, validation.history)
 
             def validate(step: int) -> Measurement | None:
-                with resting.here(), accelerator.autocast():
-                    # The base's answer alone says nothing.
-                    return validation.draw(pipeline, step, measure=every > 0)
+                try:
+                    with resting.here(), accelerator.autocast():
+                        # The base's answer alone says nothing.
+                        return validation.draw(pipeline, step, measure=every > 0)
+                except LensaError as error:  # black images, or no numbers at all
+                    if step == 0:  # the base's own
+                        raise
+                    raise DrawsNothing(step) from error
 
             steps, choice = train(
                 pipeline,

@@ -32,7 +32,7 @@ class Best:
         self._of = digest(config.identity())
 
     def keep(self, step: int, weights: dict[str, torch.Tensor]) -> None:
-        """Write the weights of a step. Raises OSError if they cannot be written."""
+        """Write the weights of a step. Raises OSError or SafetensorError if that cannot be done."""
         kept = {
             name: weight.to(self._dtype or weight.dtype).cpu() for name, weight in weights.items()
         }

@@ -100,6 +100,11 @@ def check_origin(folder: Path, origin: Origin) -> None:
             )
 
 
+def drop(folder: Path, step: int) -> None:
+    """Drop the checkpoint of a step, if there is one: it is not worth going back to."""
+    shutil.rmtree(folder / f"step-{step:06d}", ignore_errors=True)
+
+
 def remove_all(folder: Path) -> None:
     """Drop every checkpoint: of a finished training, they are the larger part on disk."""
     for path in (*_all(folder), *folder.glob("best-*")):

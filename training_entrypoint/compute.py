@@ -65,12 +65,14 @@ class Compute:
 
         It can end behind `patience` validations at the earliest: before that they may run ahead.
         """
-        for distance in range(1, steps + 1):
-            last = -(-steps // distance)  # the end is looked at, too
-            ends = range(min(patience + 1, last), last + 1)
-            if all(self.share(min(n * distance, steps), n) <= MOST for n in ends):
-                return distance
-        return 0
+        fitting = (each for each in range(1, steps + 1) if self.fits(each, steps, patience))
+        return next(fitting, 0)
+
+    def fits(self, distance: int, steps: int, patience: int) -> bool:
+        """Whether validations take no more than that, so many steps apart."""
+        last = -(-steps // distance)  # the end is looked at, too
+        ends = range(min(patience + 1, last), last + 1)
+        return all(self.share(min(n * distance, steps), n) <= MOST for n in ends)
 
 
 def compute_of(config: TrainingConfig, before: int) -> Compute:
@@ -91,9 +93,14 @@ def plan_validations(config: TrainingConfig, before: int) -> tuple[TrainingConfi
     few = FEW if asked is None else (asked,)
     for steps in few:
         chosen = config.model_copy(update={"validation_steps": steps})
-        every = config.validation_every
-        if every is None:
-            every = compute_of(chosen, before).every(config.steps, config.patience)
+        compute, every = compute_of(chosen, before), config.validation_every
+        if every == 0:
+            break
+        if every is not None:  # so often, in as many steps as that allows
+            if compute.fits(every, config.steps, config.patience):
+                break
+            continue
+        every = compute.every(config.steps, config.patience)
         if 0 < every <= max(1, config.steps // ENOUGH):
             break
     return chosen, every

@@ -77,7 +77,7 @@ def train(
         state.load(path)
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
-    selection.begin(step)
+    selection.begin(step, report.notice)
     tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
@@ -88,11 +88,15 @@ def train(
         """The mean loss since the last report: the only wait for the device in this loop."""
         return watchdog.look(step, torch.stack(losses).tolist())
 
-    def save(at: int) -> None:
+    def check(at: int) -> None:
+        """Raise Diverged if what is trained is not worth to be saved, or to be drawn with."""
         if losses:
             judge()
         if not all_finite(trainable):
             raise Diverged(at, math.nan)
+
+    def save(at: int) -> None:
+        check(at)
         state.save(folder, at, config)
         selection.drop(checkpoints.steps_kept(folder))
         stop.step = at
@@ -116,6 +120,9 @@ def train(
                 selection.take(at, validate(at), trainable)
         except Stopped:
             save_and_stop(at)
+        except Diverged:  # its weights are numbers, and were saved if a checkpoint was due
+            checkpoints.drop(folder, at)
+            raise
 
     if step == 0:
         look(0)  # the base model's own answer, to compare with
@@ -131,7 +138,9 @@ def train(
     while True:
         if selection.due(step) and not deadline.near():
             with report.not_counting():
+                check(step)
                 look(step)
+                selection.drop(checkpoints.steps_kept(folder))
                 report.stage("training")
         if step >= config.steps:
             break

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lensa.contract import Choice, Measurement, TrainingConfig
 
@@ -25,7 +26,8 @@ NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says not
 GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
 GAIN_OF_FID = 0.02  # of the best one's
 GAIN_OF_RETENTION = 0.02
-PATIENT = 0.4  # of the steps: so long likeness may take to rise
+HALF = 0.5  # of it: a climb that is slow is not called flat below it
+PATIENT = 0.4  # of the steps behind the warm-up: so long likeness may take to rise
 _AT_CEILING = "the images are as like the photos as these are to each other"
 MEMORISED = 2.0  # twice as near to a photo as the photos are to each other
 
@@ -40,22 +42,22 @@ class Verdict:
 
 def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     """Return whether to stop behind the last validation of `history`, which has them all."""
+    config = _judged_by(history, config)
     looked = _measured(history, config)
     if config.early_stopping == "off" or not looked:
         return Verdict()
-    if _photos_differ(history, config):
-        if len(looked) < config.patience:
-            return Verdict()
-        return Verdict(True, "the photos are too unlike each other to measure a likeness")
     top = best(history, config)
-    if top is None:
-        patient = looked[-1].step < PATIENT * config.steps or len(looked) <= config.patience
-        return Verdict() if patient else Verdict(True, "likeness does not rise")
+    if top is None:  # nothing has risen
+        differ = _photos_differ(history, config)
+        if len(looked) <= config.patience or (_is_early(looked, config) and not differ):
+            return Verdict()
+        unlike = "the photos are too unlike each other to measure a likeness"
+        return Verdict(True, unlike if differ else "likeness does not rise")
     # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
     if _reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
     since = [one for one in looked if one.step > top.step]
-    if len(since) < config.patience:
+    if len(since) < config.patience or (_is_early(looked, config) and _climbs(since, top, config)):
         return Verdict()
     return Verdict(True, _why(since, top, config))
 
@@ -63,7 +65,8 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
 def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
     """Return the validation whose step is worth the most so far; None if none is worth more than
     the last one: likeness has not risen, or cannot be measured, or nobody asked."""
-    if config.early_stopping == "off" or _photos_differ(history, config):
+    config = _judged_by(history, config)
+    if config.early_stopping == "off":
         return None
     top: Measurement | None = None
     for one in _measured(history, config):
@@ -73,20 +76,26 @@ def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement 
 
 
 def choose(
-    history: Sequence[Measurement], config: TrainingConfig, trained: int | None = None
+    history: Sequence[Measurement],
+    config: TrainingConfig,
+    trained: int | None = None,
+    lost: str = "",
 ) -> Choice | None:
     """Return the step to export of a training that has come to step `trained`, with the reason in
-    words; None if nothing was measured behind step 0."""
+    words; None if nothing was measured behind step 0. `lost`: what became of the best one."""
+    config = _judged_by(history, config)
     looked = [one for one in history if one.step > 0]
     if not looked:
         return None
     trained = looked[-1].step if trained is None else trained
+    why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
     top = best(history, config)
+    if top is not None and (lost or _is_outrun(top, trained, history, config)):
+        top, why = None, lost or f"nothing could be measured behind step {top.step}"
     if top is not None:
         reason = ", ".join(filter(None, [_figures(top), _end(top, trained, history, config)]))
         step = top.step
     else:
-        why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
         last = looked[-1]
         at = "" if last.step == trained else f" (at step {last.step})"
         reason, step = f"the last one, since {why}; {_figures(last)}{at}", trained
@@ -96,19 +105,29 @@ def choose(
         of=config.steps,
         stopped=trained < config.steps and decide(history, config).stop,
         reason=f"step {step} of {config.steps}: {reason}",
-        warning=_warning(history, config, top),
+        warning=" ".join(filter(None, [_warning(history, config, top), _others(history)])) or None,
     )
 
 
 def _measured(history: Sequence[Measurement], config: TrainingConfig) -> list[Measurement]:
-    """Return the validations behind step 0 that can be compared."""
-    return [one for one in history if one.step > 0 and _score(one, config) is not None]
+    """Return the validations behind step 0 that can be compared: of one embedder, which a resumed
+    training may no longer have."""
+    same = [one for one in history if one.embedder == history[0].embedder]
+    return [one for one in same if one.step > 0 and _score(one, config) is not None]
+
+
+def _judged_by(history: Sequence[Measurement], config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with what can be compared at all: where the base's own images have
+    no FID, all go by their likeness. The two are never held against each other."""
+    if config.early_stopping != "fid" or not history or history[0].fid is not None:
+        return config
+    return config.model_copy(update={"early_stopping": "likeness"})
 
 
 def _score(one: Measurement, config: TrainingConfig) -> float | None:
-    """What is to be high. Where no FID could be measured it is the likeness all the same."""
-    if config.early_stopping == "fid" and one.fid is not None:
-        return -one.fid.value
+    """What is to be high; None if it was not measured."""
+    if config.early_stopping == "fid":
+        return None if one.fid is None else -one.fid.value
     return one.likeness
 
 
@@ -127,6 +146,22 @@ def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
         return True  # nothing speaks against it
     way = _way(one)
     return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
+
+
+def _is_early(looked: Sequence[Measurement], config: TrainingConfig) -> bool:
+    """Whether likeness may still be about to rise."""
+    return looked[-1].step < PATIENT * config.steps + config.warmup_steps
+
+
+def _climbs(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> bool:
+    """Whether what has been flat is far from the photos, and nothing else speaks for an end: each
+    validation of a slow climb may gain less than the noise."""
+    way = _way(top)
+    if config.early_stopping != "likeness" or way is None or not _sound(top, config):
+        return False
+    assert top.likeness is not None and top.likeness_floor is not None  # see _way and _score
+    far = top.likeness < top.likeness_floor + HALF * way
+    return far and any(_sound(one, config) for one in since[-config.patience :])
 
 
 def _reached(one: Measurement, config: TrainingConfig) -> bool:
@@ -173,7 +208,18 @@ def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bo
     first = next((one for one in history if one.likeness_ceiling is not None), None)
     if first is None or first.likeness_ceiling is None or first.likeness_floor is None:
         return False
-    return config.kind != "style" and _way(first) is None
+    styles = any(concept.kind == "style" for concept in config.every_concept)
+    return not styles and _way(first) is None
+
+
+def _is_outrun(
+    top: Measurement, trained: int, history: Sequence[Measurement], config: TrainingConfig
+) -> bool:
+    """Whether a training went on for long behind the best step, and nothing says how that went:
+    its embedder has gone, say."""
+    steps = [one.step for one in history if one.step < config.steps]  # the last one may be near
+    distance = min((after - before for before, after in pairwise(steps)), default=top.step)
+    return _measured(history, config)[-1] is top and trained - top.step > 2 * distance
 
 
 def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> str:
@@ -183,7 +229,7 @@ def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig)
         return f"retention fell to {low:.2f}, below its floor of {config.retention_floor:g}"
     if all(_memorised(one) for one in since):
         return "photos come back"
-    what = "FID" if config.early_stopping == "fid" and top.fid is not None else "likeness"
+    what = "FID" if config.early_stopping == "fid" else "likeness"
     return f"{what} has been flat since step {top.step}"
 
 
@@ -212,6 +258,14 @@ def _figures(one: Measurement) -> str:
     if one.retention is not None:
         said.append(f"retention {one.retention:.2f}")
     return ", ".join(said) or "nothing could be measured"
+
+
+def _others(history: Sequence[Measurement]) -> str:
+    """Whose measurements could not be compared."""
+    others = [one for one in history if one.embedder != history[0].embedder]
+    names = ", ".join(sorted({one.embedder for one in others}))
+    said = "What {} measured from step {} on was left out: the validations before are by {}."
+    return said.format(names, others[0].step, history[0].embedder) if others else ""
 
 
 def _warning(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
+from inference_entrypoint.devices import device
 from inference_entrypoint.generate import generate
 from lensa.contract import GenerationRequest, Layout, Measurement, TrainingConfig
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.measuring import record
-from training_entrypoint.measuring.embedders import find_embedders
+from training_entrypoint.measuring.embedders import Looking, find_embedders
 from training_entrypoint.measuring.measure import ASIDES, Drawn, Measure
 from training_entrypoint.measuring.probes import Probe, probes_of
 from training_entrypoint.report import Report
@@ -57,6 +60,7 @@ class Validation:
         self.config, self.layout, self.report, self.tracker = config, layout, report, tracker
         self.stop, self.deadline, self.class_files = stop, deadline, class_files
         self.probes = probes_of(config)
+        self._looking: Looking | None = None
         self._measure: Measure | None = None
         self._ready = False  # whether an embedder was looked for
         self._said: set[str] = set()
@@ -123,8 +127,9 @@ class Validation:
 
     def _measured(self, step: int, drawn: Drawn) -> Measurement | None:
         try:
-            measure = self._begin(step)
-            measured = None if measure is None else measure.measure(step, drawn)
+            with _exactly():
+                measure = self._begin(step)
+                measured = None if measure is None else measure.measure(step, drawn)
         except Exception as error:  # whatever a library comes up with
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             self._say(f"the validation images cannot be measured: {first}")
@@ -134,16 +139,27 @@ class Validation:
                 self._say(f"validation: {note}.")
         return measured
 
+    def decides(self) -> bool:
+        """Whether a step may be chosen by what is measured. Loads the embedder."""
+        return self._found().decides
+
+    def _found(self) -> Looking:
+        """Return who looks at the images, looked for once."""
+        if self._looking is None:
+            base = self.layout.base if self.layout.base.is_dir() else None
+            with self.stop.at_once():
+                self._looking = find_embedders(self.config, base)
+            for note in self._looking.notes:
+                self._say(note)
+        return self._looking
+
     def _begin(self, step: int) -> Measure | None:
         """Return what measures, made once; None if no embedder can be had."""
         if self._ready:
             return self._measure
         self._ready = True
-        base = self.layout.base if self.layout.base.is_dir() else None
+        looking = self._found()
         with self.stop.at_once():
-            looking = find_embedders(self.config, base)
-            for note in looking.notes:
-                self._say(note)
             if looking.images is not None:
                 measure = Measure(self.config, self.layout, looking, self.class_files)
                 if measure.blind and looking.texts is not None:
@@ -157,9 +173,17 @@ class Validation:
         return self._measure
 
     def _of_step_0(self) -> Drawn:
-        """Return what the base drew, if a training before this one has left it."""
-        files = [(probe, self._folder(0) / f"{probe.name}.png") for probe in self.probes]
-        return [(probe, _opened(path)) for probe, path in files if path.is_file()]
+        """Return what the base drew, as far as a training before this one has left it whole."""
+        found = []
+        for probe in self.probes:
+            path = self._folder(0) / f"{probe.name}.png"
+            try:
+                found.append((probe, _opened(path)))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises
+                self._say(f"validation: {path.name} of step 0 cannot be read: {error}")
+        return found
 
     def _keep(self, measured: Measurement) -> None:
         try:
@@ -188,6 +212,13 @@ def numbers(measured: Measurement) -> dict[str, float]:
     if measured.likeness_share is not None:
         found["validation/likeness_share"] = measured.likeness_share
     return found
+
+
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """The training's precision is not that of a cosine: bf16 knows a hundredth at best."""
+    with torch.autocast("cpu", enabled=False), torch.autocast(device().type, enabled=False):
+        yield
 
 
 def _opened(path: Path) -> Image.Image:

@@ -23,6 +23,13 @@ class Diverged(Exception):
         super().__init__(f"the loss {what} at step {step}")
 
 
+class DrawsNothing(Diverged):
+    """The weights are numbers, and yield black images or none."""
+
+    def __init__(self, step: int) -> None:
+        Exception.__init__(self, f"the model draws nothing any more at step {step}")
+
+
 class Watchdog:
     """Holds the losses against what they may be.
 

@@ -9,8 +9,12 @@ REVISION_FILE = "REVISION"  # beside a mirrored or packaged base: the revision i
 
 
 def weights_digest(path: Path) -> str:
-    """Return 16 hexadecimal digits over every .safetensors file of a folder, or over one file."""
+    """Return 16 hexadecimal digits over every .safetensors file of a folder, or over one file.
+
+    A folder's own `embedder/` is left out: images are measured with it, and none is drawn.
+    """
     files = [path] if path.is_file() else sorted(path.rglob("*.safetensors"))
+    files = [file for file in files if file.relative_to(path).parts[:1] != ("embedder",)]
     whole = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

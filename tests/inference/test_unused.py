@@ -47,3 +47,18 @@ def test_garbage_is_collected_again_after_imports_and_after_one_that_fails() -> 
         assert not gc.isenabled()
         importlib.import_module("nothing_of_this_name")
     assert gc.isenabled()
+
+
+TRAINING = """
+from inference_entrypoint.unused import lean_imports
+with lean_imports(keep=("scipy",)):
+    import diffusers
+print(diffusers.LMSDiscreteScheduler.from_config({}).config.num_train_timesteps)
+"""
+
+
+def test_a_training_has_the_schedulers_that_need_scipy() -> None:
+    """diffusers makes up its mind at import whether it is there."""
+    command = [sys.executable, "-c", TRAINING]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["1000"]

@@ -11,8 +11,9 @@ from conftest import TINY
 from typer.testing import CliRunner
 
 from lensa.avatar import Avatar
-from lensa.backends.sagemaker.hosting.composing import copies_of
+from lensa.backends.sagemaker.hosting.composing import Served, copies_of, manifest_blob
 from lensa.cli import app
+from lensa.contract import AvatarManifest, FileRecord
 
 
 def test_an_avatar_knows_its_report_and_its_chart(micro_avatar: Avatar) -> None:
@@ -44,6 +45,24 @@ def test_an_endpoint_of_a_lora_is_sent_the_weights_alone(micro_avatar: Avatar) -
     """Photos are in the report: they do not travel where nobody looks at them."""
     sent = [copy.target for copy in copies_of(micro_avatar.manifest, "there")]
     assert sent == ["there/pytorch_lora_weights.safetensors"]
+
+
+def test_nor_is_an_endpoint_of_full_weights_sent_the_photos_in_the_report(
+    micro_avatar: Avatar,
+) -> None:
+    """And its manifest lists what is there, no more: the server looks for every file in it."""
+    lora = micro_avatar.manifest
+    unet = FileRecord(path="unet/model.safetensors", size=9, sha256="0" * 64)
+    seen = tuple(file for file in lora.files if not file.path.endswith(".safetensors"))
+    assert "report.html" in {file.path for file in seen}
+    config = lora.config.model_copy(update={"method": "full"})
+    full = lora.model_copy(update={"config": config, "files": (*seen, unet)})
+    served = Served("lensa-ada", {}, (full,))
+    sent = [copy.target for copy in served.copies]
+    assert sent == [f"{served.key}/unet/model.safetensors"]
+    blob = manifest_blob(full, served.key)
+    assert isinstance(blob.data, bytes)
+    assert AvatarManifest.model_validate_json(blob.data).files == (unet,)
 
 
 def test_the_command_says_where_it_lies(

@@ -30,6 +30,18 @@ def test_no_recipe_spends_more_than_a_tenth_on_validations(
         assert compute.share(config.steps, -(-config.steps // every)) <= MOST
 
 
+@pytest.mark.parametrize(("every", "steps"), [(0, 10), (400, 10), (100, 6), (80, 5), (1, 4)])
+def test_who_says_how_often_gets_images_in_the_most_steps_that_a_tenth_allows(
+    every: int, steps: int
+) -> None:
+    recipe = preset("person", "lora", BASES["sd15"]) | {"validation_every": every}
+    config = TrainingConfig(**recipe, subject_id="7k2m0000")
+    chosen, found = plan_validations(config, before=0)
+    assert (chosen.validation_steps, found) == (steps, every)
+    asked = config.model_copy(update={"validation_steps": 7})
+    assert plan_validations(asked, before=0)[0].validation_steps == 7
+
+
 def test_what_computes_little_is_not_validated_on_the_way() -> None:
     assert Compute(before=0, step=4, first=60, each=45).every(steps=10, patience=2) == 0
 

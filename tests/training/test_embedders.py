@@ -10,7 +10,7 @@ import torch
 from inference.fake_hub import COMMIT, fake_hub
 from PIL import Image
 from requirements import need_module
-from training.running import tiny_config
+from training.running import make_job, tiny_config
 from transformers import Dinov2Config, Dinov2Model
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -90,12 +90,33 @@ def test_a_hub_out_of_reach_is_replaced_by_the_package_and_that_is_said(
     monkeypatch.setattr(embedders, "PACKAGED", package)
     found = find_embedders(with_embedder(EMBEDDER))
     assert found.images is not None and found.images.name == "clip measuring_package"
-    (note,) = found.notes
+    note, *_ = found.notes
     assert note.startswith(
         "The embedder cannot be loaded: openai/clip-vit-base-patch32 at revision"
     )
     assert "is not in the local cache" in note
     assert "by clip measuring_package in its place" in note
+
+
+def test_what_knows_other_pictures_than_the_base_draws_measures_and_decides_nothing(
+    package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(embedders, "PACKAGED", package)
+    assert find_embedders(with_embedder(package)).decides  # the base's own
+    assert find_embedders(tiny_config()).decides
+    found = find_embedders(with_embedder(EMBEDDER, early_stopping="likeness"))
+    assert not found.decides
+    assert found.notes[-1].startswith("clip measuring_package decides nothing: ")
+    job = make_job(tmp_path, validation_every=1, validation_steps=1, early_stopping="likeness")
+    base = job.config.base.model_copy(update={"embedder": EMBEDDER})
+    job.config = job.config.model_copy(update={"base": base})
+    job.run()
+    choice = job.manifest.choice
+    assert choice is not None
+    assert (choice.step, choice.trained) == (4, 4)
+    assert "early_stopping is off; likeness" in choice.reason
+    said = [event["message"] for event in job.events("notice")]
+    assert len([message for message in said if "decides nothing" in message]) == 1
 
 
 def test_with_none_at_all_nothing_measures_and_that_is_said(

@@ -125,9 +125,24 @@ def test_weights_that_are_damaged_are_not_exported(straight: Job, tmp_path: Path
     (kept / "trained.safetensors").write_bytes(b"{}")
     job.run()
     said = [event["message"] for event in job.events("notice")]
-    assert f"the weights of step {choice.step} are damaged, or gone: the last are exported." in said
+    lost = f"the weights of step {choice.step} are damaged, or gone: another step is exported."
+    assert said.count(lost) == 1
     assert job.manifest.choice is not None
-    assert job.manifest.choice.step == choice.trained
+    assert job.manifest.choice.step != choice.step
+
+
+def test_the_best_of_the_past_do_not_pile_up_between_checkpoints(tmp_path: Path) -> None:
+    job, most = red(tmp_path, steps=8, checkpoint_every=0, patience=9), 0
+
+    def count(event: dict[str, Any]) -> bool:
+        nonlocal most
+        if event["event"] == "progress":
+            most = max(most, len(list(job.layout.checkpoints.glob("best-*"))))
+        return False
+
+    job.stop_when = count
+    job.run()
+    assert most == 1
 
 
 def test_off_exports_the_last_step_and_measures_all_the_same(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_each_prompt_is_held_against_the_photos_of_what_it_names(tmp_path: Path)
     [
         ("a photo of {subject}", None),
         ("a photo of ohwx person.", None),
+        ("A photo of {subject}.", None),
         (TOWER, "a photo of a person in front of the Eiffel Tower"),
         ("pencil sketch of the ohwx person", "pencil sketch of the person"),
         ("{subject} with {subject2} on a beach", "a person with a dog on a beach"),

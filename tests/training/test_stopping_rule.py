@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensa.contract import BASES, Interval, Measurement, TrainingConfig, preset
+from lensa.contract import BASES, Concept, Interval, Measurement, TrainingConfig, preset
 from training_entrypoint.stopping_rule import best, choose, decide
 
 
@@ -20,7 +20,8 @@ def config(**changes: Any) -> TrainingConfig:
 def measured(step: int, likeness: float | None, **values: Any) -> Measurement:
     """A validation between a floor of 0.5 and a ceiling of 0.9."""
     bounds = {"likeness_floor": 0.5, "likeness_ceiling": 0.9, "retention": 0.95}
-    return Measurement(step=step, embedder="clip", likeness=likeness, **(bounds | values))
+    rest = {"embedder": "clip"} | bounds | values
+    return Measurement(step=step, likeness=likeness, **rest)
 
 
 def history(*likenesses: float | None, every: int = 40, **values: Any) -> list[Measurement]:
@@ -68,6 +69,18 @@ def test_images_as_like_the_photos_as_these_are_to_each_other_are_enough() -> No
     assert stops_at(history(0.89, 0.8, 0.8), config()) == 120  # not at once
     forgetful = [*looked[:3], measured(120, 0.885, retention=0.5)]
     assert stops_at(forgetful, config()) is None
+
+
+def test_a_slow_climb_is_not_called_flat_before_it_has_come_half_way() -> None:
+    slow = [0.585 + 0.0076 * n for n in range(20)]  # each gains 0.019 of the way
+    assert stops_at(history(*slow[:7]), config()) is None
+    top = best(history(*slow[:7]), config())
+    assert top is not None
+    assert top.step == 280
+    assert stops_at(history(*[0.6] * 20), config()) == 320  # never half-way: as one that never rose
+    assert stops_at(history(*[0.6] * 20), config(warmup_steps=100)) == 440
+    fell = [*history(0.6, 0.61), measured(120, 0.62, retention=0.5)]
+    assert stops_at([*fell, measured(160, 0.63, retention=0.4)], config()) == 160
 
 
 def test_patience_is_counted_in_validations() -> None:
@@ -128,6 +141,7 @@ def test_where_no_step_follows_prompts_the_one_that_does_most_is_exported_with_a
 def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warning() -> None:
     flat = history(*[0.51, 0.5, 0.52, 0.49] * 5)
     assert stops_at(flat, config()) == 320
+    assert stops_at(flat, config(warmup_steps=100)) == 440
     assert decide(flat, config()).reason == "likeness does not rise"
     choice = choose(flat, config(), 320)
     assert choice is not None
@@ -137,15 +151,27 @@ def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warnin
 
 
 def test_photos_unlike_each_other_stop_it_early_with_a_warning() -> None:
-    looked = history(0.6, 0.7, 0.8, likeness_ceiling=0.51)
-    assert stops_at(looked, config()) == 80
-    choice = choose(looked[:3], config())
+    looked = history(0.51, 0.52, 0.5, 0.51, likeness_ceiling=0.51)
+    assert stops_at(looked, config()) == 120  # a first image can be unlucky
+    choice = choose(looked[:4], config())
     assert choice is not None
-    assert (choice.step, choice.trained) == (80, 80)
+    assert (choice.step, choice.trained) == (120, 120)
     assert choice.warning is not None
     assert "no more like each other" in choice.warning
-    # Pictures in one style may show anything.
-    assert stops_at(looked, config(kind="style")) is None
+    # Pictures in one style may show anything, learned alone or beside a person.
+    beside = Concept(kind="style", token="zwxq", class_noun="painting", class_prompt="a painting")
+    for asked in (config(kind="style"), config(concepts=(beside,))):
+        assert stops_at(looked, asked) is None
+
+
+def test_photos_unlike_each_other_whose_likeness_rises_are_learned() -> None:
+    looked = history(0.51, 0.6, 0.7, 0.7, 0.7, likeness_ceiling=0.51)
+    assert stops_at(looked, config()) == 200
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 120
+    assert choice.warning is not None
+    assert "no more like each other" in choice.warning
 
 
 def test_with_one_photo_there_is_no_ceiling_and_likeness_is_compared_all_the_same() -> None:
@@ -168,6 +194,35 @@ def test_what_could_not_be_measured_neither_stops_it_nor_counts() -> None:
     assert choice is not None
     assert choice.step == 800
     assert choice.warning == "no likeness could be measured: it was trained to its last step."
+
+
+def test_what_another_embedder_measured_after_a_resume_is_not_compared() -> None:
+    looked = history(0.6, 0.7, 0.7)
+    looked += [measured(160, 0.95, embedder="dinov2"), measured(200, 0.99, embedder="dinov2")]
+    assert stops_at(looked, config(patience=2)) is None
+    choice = choose(looked, config())
+    assert choice is not None
+    assert choice.step == 80
+    assert choice.warning == (
+        "What dinov2 measured from step 160 on was left out: the validations before are by clip."
+    )
+
+
+def test_where_measuring_ceased_at_an_early_best_the_last_step_is_exported() -> None:
+    looked = history(0.6, 0.7)  # at 40 and 80
+    early = choose(looked, config(), 160)
+    assert early is not None
+    assert early.step == 80  # two validations may be missing
+    choice = choose(looked, config(), 800)
+    assert choice is not None
+    assert (choice.step, choice.trained) == (800, 800)
+    assert choice.reason == (
+        "step 800 of 800: the last one, since nothing could be measured behind step 80; likeness "
+        "0.50 of the way to its ceiling, retention 0.95 (at step 80)"
+    )
+    flat = choose(history(0.7, 0.6), config(), 800)  # what came behind it was seen
+    assert flat is not None
+    assert flat.step == 40
 
 
 def test_off_trains_to_the_last_step_and_says_what_it_measured() -> None:
@@ -194,6 +249,24 @@ def test_fid_stops_where_it_no_longer_falls() -> None:
     assert choice is not None
     assert choice.step == 80
     assert "FID 60 (51 to 69)" in choice.reason
+
+
+def test_a_fid_is_never_compared_with_a_likeness() -> None:
+    def at(step: int, likeness: float, fid: float | None) -> Measurement:
+        score = None if fid is None else Interval(value=fid, low=fid - 9, high=fid + 9)
+        return measured(step, likeness, fid=score)
+
+    asked = config(early_stopping="fid")
+    gaps = [at(0, 0.5, 90), at(40, 0.7, 80), at(80, 0.8, None), at(120, 0.7, 60)]
+    top = best(gaps, asked)
+    assert top is not None
+    assert top.step == 120
+    # Without a FID at step 0 it is likeness throughout.
+    late = [at(0, 0.5, None), at(40, 0.7, None), at(80, 0.8, 60), at(120, 0.8, 30), at(160, 0.7, 9)]
+    choice = choose(late, asked)
+    assert choice is not None
+    assert choice.step == 80
+    assert "likeness has been flat until step 160" in choice.reason
 
 
 def test_nothing_was_looked_at() -> None:

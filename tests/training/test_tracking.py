@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from pydantic import BaseModel
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 from training.processes import Interruption, run_process
@@ -28,7 +30,10 @@ from training.wandb_server import serving
 from lensa.contract import BASES, Concept
 from training_entrypoint.tracking.background import Background
 from training_entrypoint.tracking.public import public
+from training_entrypoint.tracking.sink import Picture
+from training_entrypoint.tracking.tensorboard import open_writer
 from training_entrypoint.tracking.tracker import training_of
+from training_entrypoint.tracking.weights_and_biases import settings
 
 NAME = "lensa-7k2m0000-1f3a9c2e"
 
@@ -186,6 +191,17 @@ def test_the_next_attempt_at_a_training_has_its_run() -> None:
     assert training_of("a-job-of-your-own-2026-11") == "a-job-of-your-own-2026-11"
 
 
+class OtherSettings(BaseModel, extra="forbid"):
+    """Those of a version of W&B that does not know all of ours."""
+
+    console: str = "auto"
+    silent: bool = False
+
+
+def test_another_version_of_wandb_is_told_no_setting_that_it_refuses() -> None:
+    assert settings(OtherSettings) == OtherSettings(console="off", silent=True)
+
+
 @contextmanager
 def deaf() -> Iterator[int]:
     """A server that takes every connection and never answers."""
@@ -263,6 +279,61 @@ def test_what_a_tracker_fails_with_is_said_once() -> None:
         background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
     assert background.close(0, seconds=10)
     assert background.notices() == ["the tracker is left out from here: no such place"]
+
+
+class Refusing:
+    """A tracker that raises at some steps."""
+
+    def __init__(self, steps: range) -> None:
+        self.steps = steps
+        self.taken: list[int] = []
+        self.closed_with: int | None = None
+
+    def metrics(self, step: int, values: Any) -> None:
+        if step in self.steps:
+            raise ValueError(f"no {step}")
+        self.taken.append(step)
+
+    def close(self, exit_code: int) -> None:
+        self.closed_with = exit_code
+
+
+@pytest.mark.parametrize(
+    ("fails", "takes", "says"),
+    [
+        (range(1, 3), [0, *range(3, 30)], ["did not take all that it was told: no 1"]),
+        (
+            range(1, 15),
+            [0],
+            ["did not take all that it was told: no 1", "is left out from here: no 10"],
+        ),
+    ],
+)
+def test_a_call_that_fails_costs_no_other_and_ten_in_a_row_end_it(
+    fails: range, takes: list[int], says: list[str]
+) -> None:
+    """What was opened is closed, else the run would never end."""
+    sink = Refusing(fails)
+    background = Background(lambda say: sink, "the tracker")  # type: ignore[arg-type, return-value]
+    for step in range(30):
+        background.call(lambda sink, step=step: sink.metrics(step, {}))  # type: ignore[misc]
+    assert background.close(3, seconds=10)
+    assert sink.taken == takes
+    assert background.notices() == [f"the tracker {words}" for words in says]
+    assert sink.closed_with == 3
+
+
+def test_a_picture_that_cannot_be_loaded_costs_no_other(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
+    Image.new("RGB", (8, 8)).save(whole)
+    broken.write_bytes(whole.read_bytes()[:40])
+    shown = [Picture(file.stem, "", file) for file in (broken, tmp_path / "none.png", whole)]
+    writer = open_writer(make_job(tmp_path / "job").config, tmp_path, lambda words: None)
+    writer.pictures(1, shown)
+    writer.close(0)
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    told = [value.tag for event in events(file) for value in event.summary.value]
+    assert [tag for tag in told if tag in {"whole", "broken", "none"}] == ["whole"]
 
 
 def events(file: Path) -> Iterator[Event]:

@@ -13,6 +13,8 @@ from lensa.contract.events import ValidationEvent
 from lensa.display import measured as line_of
 from training_entrypoint.images import read_photo
 from training_entrypoint.measuring import embedders, record
+from training_entrypoint.measuring.measure import Measure
+from training_entrypoint.measuring.probes import probes_of
 from training_entrypoint.stopping import Stopped
 from training_entrypoint.validation import numbers
 
@@ -48,6 +50,19 @@ def test_each_validation_is_a_line_an_event_and_images(tmp_path: Path) -> None:
     assert not [message for message in said if "validation" in message.lower()]
 
 
+def test_a_training_in_half_precision_is_measured_in_full(tmp_path: Path) -> None:
+    job = make_job(tmp_path, steps=1, validation_every=1, precision="bf16")
+    job.run()
+    config, layout = job.config, job.layout
+    measure = Measure(config, layout, embedders.find_embedders(config))
+    for step, kept in zip((0, 1), record.read(layout.checkpoints), strict=True):
+        folder = layout.validation / f"step-{step:06d}"
+        drawn = [(p, read_photo(folder / f"{p.name}.png")) for p in probes_of(config)]
+        again = measure.measure(step, drawn)
+        assert kept.likeness == again.likeness
+        assert kept.likeness_ceiling == again.likeness_ceiling
+
+
 def test_an_interrupted_training_has_measured_the_same(tmp_path: Path) -> None:
     changes = {"steps": 4, "validation_every": 1, "checkpoint_every": 2}
     straight = make_job(tmp_path / "straight", **changes)
@@ -61,6 +76,23 @@ def test_an_interrupted_training_has_measured_the_same(tmp_path: Path) -> None:
     seen, known = history(broken), history(straight)
     assert [measured.step for measured in seen][:3] == [0, 1, 2]
     assert all(measured in known for measured in seen)
+
+
+def test_one_image_of_the_base_that_cannot_be_read_costs_no_measurement(tmp_path: Path) -> None:
+    changes = {"validation_prompts": ("a photo of {subject}", TOWER), "checkpoint_every": 1}
+    job = make_job(tmp_path, steps=2, validation_every=1, **changes)
+    job.stop_when = reached(1)
+    with pytest.raises(Stopped):
+        job.run()
+    damaged, *_ = sorted((job.layout.validation / "step-000000").glob("*.png"))
+    damaged.write_bytes(b"\x89PNG\r\n\x1a\n")
+    job.stop_when = None
+    job.run()
+    last = record.read(job.layout.checkpoints)[-1]
+    assert last.step == 2
+    assert None not in (last.likeness, last.likeness_floor)
+    said = [event["message"] for event in job.events("notice")]
+    assert len([text for text in said if f"{damaged.name} of step 0 cannot be read" in text]) == 1
 
 
 def test_what_lies_behind_the_step_that_is_gone_on_from_is_forgotten(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from training.running import Job, make_job, reached, tiny_config
 
+from inference_entrypoint.bases import load_base
 from inference_entrypoint.micro import build_micro
 from lensa.bases import resolve_base
 from lensa.errors import TrainingError
+from training_entrypoint import job as job_module
 from training_entrypoint.stopping import Stopped
 from training_entrypoint.watchdog import Diverged, Watchdog
 
@@ -55,6 +57,42 @@ def test_a_loss_that_runs_away_goes_back_once_and_on_with_a_lower_rate(tmp_path:
     assert said(job)[1] == "resumed from the checkpoint at step 5"
     assert rates(job)[10] == 0.0025
     assert all(weight.isfinite().all() for weight in job.weights().values())
+
+
+def test_a_validation_that_meets_it_first_is_no_other_failure(tmp_path: Path) -> None:
+    """Of 1000 steps the losses are looked at in each tenth, and there are images in between."""
+    seen = {"validation_prompts": ("a photo of {subject}",), "validation_every": 1}
+    job = make_job(tmp_path, steps=1000, **RECKLESS | seen, validation_steps=1)
+    with pytest.raises(TrainingError, match=r"at step \d+, again, with a quarter of the learning"):
+        job.run()
+    back = "back to the last good checkpoint, with a quarter of the rate."
+    assert sum(message.endswith(back) for message in said(job)) == 1
+
+
+def test_images_that_turn_black_on_the_way_go_back_to_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint of that very step was saved before they were drawn: it is passed over."""
+    changes = {"validation_every": 2, "validation_steps": 1, "checkpoint_every": 1}
+    job = make_job(tmp_path, prior_preservation=False, **changes)
+    loaded: list[Any] = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        pipeline = load_base(*arguments, **options)
+        if not loaded:  # the first one alone decodes to black, once it is trained
+            trained = reached(2)
+            pipeline.vae.decoder.conv_out.register_forward_hook(
+                lambda module, given, out: (
+                    out.fill_(-5) if any(map(trained, job.events("progress"))) else out
+                )
+            )
+        loaded.append(pipeline)
+        return pipeline
+
+    monkeypatch.setattr(job_module, "load_base", load)
+    assert job.run() == 4
+    assert said(job)[0].startswith("the model draws nothing any more at step 2: back to the last")
+    assert said(job)[1] == "resumed from the checkpoint at step 1"
 
 
 def test_an_interruption_after_it_goes_on_with_the_lower_rate(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Looking:
     images: Embedder | None
     texts: Clip | None
     notes: tuple[str, ...] = ()  # what could not be had, and what takes its place
+    decides: bool = True  # whether a step may be chosen by it: not by what knows other pictures
 
 
 # Those that look at images alone: CLIP reads the prompts beside them.
@@ -46,7 +47,7 @@ def find_embedders(config: TrainingConfig, base: Path | None = None) -> Looking:
     """Return what measures a training: what is asked for, else what the base names, else the
     packaged one, else nothing. `base` is the folder that the base comes from, if it is one: it
     may hold an `embedder` beside the base's own parts."""
-    texts, notes = _first_clip(_clips(config, base))
+    texts, notes, ref = _first_clip(_clips(config, base))
     images: Embedder | None = texts
     if config.embedder in _OWN:
         try:
@@ -54,7 +55,13 @@ def find_embedders(config: TrainingConfig, base: Path | None = None) -> Looking:
         except Exception as error:  # whatever a library comes up with
             name = texts.name if texts is not None else "nothing"
             notes.append(f"{_said(error)} Likeness is measured by {name} in its place.")
-    return Looking(images, texts, tuple(notes))
+    decides = ref != PACKAGED or config.base.embedder == PACKAGED
+    if not decides and config.early_stopping != "off":
+        notes.append(
+            f"{texts.name if texts is not None else ref} decides nothing: it knows drawn avatars, "
+            "not what this base draws. All steps are trained, and the last one is exported."
+        )
+    return Looking(images, texts, tuple(notes), decides)
 
 
 def _clips(config: TrainingConfig, base: Path | None) -> list[str]:
@@ -69,8 +76,9 @@ def _clips(config: TrainingConfig, base: Path | None) -> list[str]:
     return list(dict.fromkeys([*refs, PACKAGED]))
 
 
-def _first_clip(refs: list[str]) -> tuple[Clip | None, list[str]]:
-    """Return the first that can be loaded, and what is to be said about those that cannot."""
+def _first_clip(refs: list[str]) -> tuple[Clip | None, list[str], str | None]:
+    """Return the first that can be loaded, what is to be said about those that cannot, and which
+    one it is."""
     failed: list[str] = []
     for ref in refs:
         try:
@@ -79,10 +87,10 @@ def _first_clip(refs: list[str]) -> tuple[Clip | None, list[str]]:
             failed.append(_said(error))
             continue
         if not failed:
-            return found, []
+            return found, [], ref
         drawn = ", which knows drawn avatars: of photos it tells little" if ref == PACKAGED else ""
-        return found, [f"{failed[0]} Images are measured by {found.name} in its place{drawn}."]
-    return None, [f"{failed[0]} Validation images are drawn, and measured by nothing."]
+        return found, [f"{failed[0]} Images are measured by {found.name} in its place{drawn}."], ref
+    return None, [f"{failed[0]} Validation images are drawn, and measured by nothing."], None
 
 
 def _said(error: Exception) -> str:

@@ -66,8 +66,8 @@ def context_of(config: TrainingConfig, prompt: str) -> str | None:
         # The longer words first: a token that stands alone is the subject as well.
         for words in (concept.subject, concept.token):
             template = re.sub(rf"(?<!\w){re.escape(words)}(?!\w)", mark, template)
-        bare = {INSTANCE_PROMPT, concept.instance_prompt}
-        if template.replace(mark, "{subject}").strip(" .") in bare:
+        bare = {_bare(INSTANCE_PROMPT), _bare(concept.instance_prompt)}
+        if _bare(template.replace(mark, "{subject}")) in bare:
             return None
         if concept.kind == "style":
             template = re.sub(rf",?\s*\bin the style of {re.escape(mark)}", "", template)
@@ -79,6 +79,11 @@ def context_of(config: TrainingConfig, prompt: str) -> str | None:
         others=config.concepts,
     )
     return placed.prompt
+
+
+def _bare(prompt: str) -> str:
+    """Return a prompt as it is compared: "A photo of {subject}." says no more for its capital."""
+    return prompt.strip(" .").casefold()
 
 
 def _named(config: TrainingConfig, prompt: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,15 @@ class Picture:
             return self.image
         with Image.open(self.image) as image:
             return image.convert("RGB")
+
+
+def loaded(pictures: Sequence[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
+    """Yield those that can be loaded: one that was cut off costs no other."""
+    for picture in pictures:
+        try:
+            yield picture, picture.load()
+        except (OSError, SyntaxError, ValueError):  # what Pillow says of broken files
+            continue
 
 
 class Sink(Protocol):

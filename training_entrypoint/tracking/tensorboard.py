@@ -10,7 +10,7 @@ from typing import Any
 
 from lensa.contract import TrainingConfig
 from training_entrypoint.tracking.public import public
-from training_entrypoint.tracking.sink import Picture
+from training_entrypoint.tracking.sink import Picture, loaded
 
 
 def open_writer(
@@ -41,9 +41,8 @@ class TensorboardWriter:
     def pictures(self, step: int, pictures: Sequence[Picture]) -> None:
         import numpy as np
 
-        for picture in pictures:
-            pixels = np.asarray(picture.load())
-            self._writer.add_image(picture.key, pixels, step, dataformats="HWC")
+        for picture, image in loaded(pictures):
+            self._writer.add_image(picture.key, np.asarray(image), step, dataformats="HWC")
         self._step = step
 
     def summary(self, facts: Mapping[str, str | float]) -> None:

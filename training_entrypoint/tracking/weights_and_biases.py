@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lensa.contract import TrainingConfig
 from training_entrypoint.tracking.public import public
-from training_entrypoint.tracking.sink import Picture
+from training_entrypoint.tracking.sink import Picture, loaded
 
 ANSWER_SECONDS = 30.0  # for a server to answer at all; $WANDB_INIT_TIMEOUT
 UPLOAD_SECONDS = 45.0  # for the last of the upload; $WANDB_FINISH_TIMEOUT
@@ -30,7 +30,8 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     # Of a container before: this one tells all of it again.
     shutil.rmtree(folder / "wandb", ignore_errors=True)
-    if os.environ.get("WANDB_API_KEY"):
+    # Who keeps runs on this machine by WANDB_MODE has a key all the same, often.
+    if os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE", "online") == "online":
         try:
             return WandbRun(wandb, _begin(wandb, config, job, folder, "online"), say)
         except Exception as error:
@@ -60,24 +61,30 @@ def _begin(
         dir=str(folder),
         mode=mode,
         config=public(config),
-        settings=wandb.Settings(
-            # Our own stdout is the job's log.
-            console="off",
-            silent=True,
-            # Nobody's business: the machine, its name, the command line, the code, the packages.
-            host="lensa",
-            program="lensa",
-            disable_git=True,
-            disable_code=True,
-            x_disable_machine_info=True,
-            x_save_requirements=False,
-            sagemaker_disable=True,  # else it takes its id and its configuration from the platform
-            init_timeout=_seconds("WANDB_INIT_TIMEOUT", ANSWER_SECONDS),
-            finish_timeout=_seconds("WANDB_FINISH_TIMEOUT", UPLOAD_SECONDS),
-            finish_timeout_raises=True,
-            x_transaction_log_flush_interval=2.0,  # what is on the disk survives this process
-        ),
+        settings=settings(wandb.Settings),
     )
+
+
+def settings(known: Any) -> Any:
+    """Return our settings, as far as a version of wandb knows them: others it refuses."""
+    ours = {
+        # Our own stdout is the job's log.
+        "console": "off",
+        "silent": True,
+        # Nobody's business: the machine, its name, the command line, the code, the packages.
+        "host": "lensa",
+        "program": "lensa",
+        "disable_git": True,
+        "disable_code": True,
+        "x_disable_machine_info": True,
+        "x_save_requirements": False,
+        "sagemaker_disable": True,  # else it takes its id and its configuration from the platform
+        "init_timeout": _seconds("WANDB_INIT_TIMEOUT", ANSWER_SECONDS),
+        "finish_timeout": _seconds("WANDB_FINISH_TIMEOUT", UPLOAD_SECONDS),
+        "finish_timeout_raises": True,
+        "x_transaction_log_flush_interval": 2.0,  # what is on the disk survives this process
+    }
+    return known(**{name: value for name, value in ours.items() if name in known.model_fields})
 
 
 def _seconds(variable: str, usual: float) -> float:
@@ -99,8 +106,8 @@ class WandbRun:
 
     def pictures(self, step: int, pictures: Sequence[Picture]) -> None:
         images = {
-            picture.key: self._wandb.Image(picture.load(), caption=picture.caption)
-            for picture in pictures
+            picture.key: self._wandb.Image(image, caption=picture.caption)
+            for picture, image in loaded(pictures)
         }
         self._log(step, images)
 

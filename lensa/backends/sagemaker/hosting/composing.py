@@ -39,7 +39,7 @@ class Served:
     def key(self) -> str:
         """Its folder in the bucket. Another content has another one: it never changes."""
         code = {name: _sha256(content) for name, content in self.code.items()}
-        told = [code, [avatar.model_dump(mode="json") for avatar in self.avatars]]
+        told = [code, [_served(avatar).model_dump(mode="json") for avatar in self.avatars]]
         return keys.served(self.endpoint, digest(told)[:16])
 
     @property
@@ -59,19 +59,27 @@ class Served:
 def copies_of(avatar: AvatarManifest, target: str) -> list[Copy]:
     """Return the copies of an avatar's files into a folder, without its manifest.
 
-    Of a LoRA what is to be seen stays behind: its server reads one file alone.
+    What is to be seen stays behind: no server reads it.
     """
-    lora = avatar.config.method == "lora"
     return [
         Copy(f"{keys.model(avatar.avatar)}/{file.path}", f"{target}/{file.path}", file.size)
         for file in avatar.files
-        if not (lora and file.path.startswith(_LOOKED_AT))
+        if not file.path.startswith(_LOOKED_AT)
     ]
 
 
 def manifest_blob(avatar: AvatarManifest, target: str) -> Blob:
     """Return an avatar's manifest for a folder. It is written last: then the avatar is there."""
-    return Blob(f"{target}/{MANIFEST}", avatar.model_dump_json(indent=2).encode())
+    return Blob(f"{target}/{MANIFEST}", _served(avatar).model_dump_json(indent=2).encode())
+
+
+def _served(avatar: AvatarManifest) -> AvatarManifest:
+    """Return the manifest that is served. A server of full weights holds every file that is listed
+    against it; one of LoRAs looks at the weights alone, and their manifests stay as they are."""
+    if avatar.config.method == "lora":
+        return avatar
+    kept = tuple(file for file in avatar.files if not file.path.startswith(_LOOKED_AT))
+    return avatar.model_copy(update={"files": kept})
 
 
 def _sha256(content: bytes | Path) -> str:
