@@ -5,7 +5,8 @@ a name (Prechelt 1998, "Early Stopping - But When?"): a validation is the best o
 clearly on the best before it, and after `patience` validations without gain the training ends.
 What it adds: a step counts only where likeness has risen from what the base draws, it gives way
 where prompts are no longer followed (`retention_floor`) or photos come back (memorisation), and
-images that are as like the photos as these are to each other are enough.
+images that are as like the photos as these are to each other are enough. Of steps that are as good
+as the best one within the noise the latest is exported: it has learned for longest.
 
 The best step of a history depends on no later validation, so that the one set of weights that is
 kept beside the checkpoints is the right one at any time.
@@ -28,8 +29,9 @@ GAIN_OF_FID = 0.02  # of the best one's
 GAIN_OF_RETENTION = 0.02
 HALF = 0.5  # of it: a climb that is slow is not called flat below it
 PATIENT = 0.4  # of the steps behind the warm-up: so long likeness may take to rise
+CLIMBING = 0.75  # of them: so long a slow climb may take to come half-way
 _AT_CEILING = "the images are as like the photos as these are to each other"
-MEMORISED = 2.0  # twice as near to a photo as the photos are to each other
+MEMORISED = 4.0  # times nearer to a photo than the photos are: twice is a good likeness
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,13 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
     if _reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
-    since = [one for one in looked if one.step > top.step]
-    if len(since) < config.patience or (_is_early(looked, config) and _climbs(since, top, config)):
+    peak = _peak(history, config) or top
+    since = [one for one in looked if one.step > peak.step]
+    if len(since) < config.patience:
         return Verdict()
-    return Verdict(True, _why(since, top, config))
+    if _is_early(looked, config, CLIMBING) and _climbs(since, peak, config):
+        return Verdict()
+    return Verdict(True, _why(since, peak, config))
 
 
 def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
@@ -69,10 +74,24 @@ def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement 
     if config.early_stopping == "off":
         return None
     top: Measurement | None = None
+    peak: Measurement | None = None  # the last clear gain
     for one in _measured(history, config):
-        if _risen(one, history) and (top is None or _better(one, top, config)):
+        if not _risen(one, history):
+            continue
+        if peak is None or _better(one, peak, config):
+            top = peak = one
+        elif _as_good(one, peak, config):
             top = one
     return top
+
+
+def _peak(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
+    """Return the last validation that gained clearly on those before it."""
+    peak: Measurement | None = None
+    for one in _measured(history, config):
+        if _risen(one, history) and (peak is None or _better(one, peak, config)):
+            peak = one
+    return peak
 
 
 def choose(
@@ -148,9 +167,11 @@ def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
     return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
 
 
-def _is_early(looked: Sequence[Measurement], config: TrainingConfig) -> bool:
+def _is_early(
+    looked: Sequence[Measurement], config: TrainingConfig, share: float = PATIENT
+) -> bool:
     """Whether likeness may still be about to rise."""
-    return looked[-1].step < PATIENT * config.steps + config.warmup_steps
+    return looked[-1].step < share * config.steps + config.warmup_steps
 
 
 def _climbs(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> bool:
@@ -193,6 +214,16 @@ def _better(one: Measurement, top: Measurement, config: TrainingConfig) -> bool:
     new, old = _score(one, config), _score(top, config)
     assert new is not None and old is not None  # see _measured
     return new > old + _gain(top, config)
+
+
+def _as_good(one: Measurement, peak: Measurement, config: TrainingConfig) -> bool:
+    """Whether a later validation is as good as the best one, within the noise. Then the later
+    counts: it has learned for longer, and nothing was lost by that."""
+    if not (_sound(one, config) and _sound(peak, config)):
+        return False
+    new, old = _score(one, config), _score(peak, config)
+    assert new is not None and old is not None  # see _measured
+    return new >= old - _gain(peak, config)
 
 
 def _gain(top: Measurement, config: TrainingConfig) -> float:
@@ -240,10 +271,13 @@ def _end(
     since = [one for one in _measured(history, config) if one.step > top.step]
     if not since and _reached(top, config):
         return _AT_CEILING
+    if not since and trained != top.step:
+        return f"trained on to step {trained}, not measured"
     if not since:
-        return "" if trained == top.step else f"trained on to step {trained}, not measured"
-    why = _why(since, top, config).replace(f" since step {top.step}", "")
-    return f"{why} until step {trained}" if why.endswith("flat") else f"then {why}"
+        peak = _peak(history, config) or top
+        return "" if peak.step == top.step else f"flat since step {peak.step}"
+    why = _why(since, top, config)
+    return f"no better until step {trained}" if "flat" in why else f"then {why}"
 
 
 def _figures(one: Measurement) -> str:

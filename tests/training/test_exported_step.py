@@ -119,7 +119,8 @@ def test_a_real_signal_changes_nothing_about_it(straight: Job, tmp_path: Path) -
 
 def test_weights_that_are_damaged_are_not_exported(straight: Job, tmp_path: Path) -> None:
     assert straight.manifest.choice is not None
-    choice, job = straight.manifest.choice, red(tmp_path)
+    choice = straight.manifest.choice
+    job = red(tmp_path, checkpoint_every=choice.trained - 1)  # behind the best one
     killed_at(job, reached(choice.trained))  # the next thing it would do is to measure
     kept = job.layout.checkpoints / f"best-{choice.step:06d}"
     (kept / "trained.safetensors").write_bytes(b"{}")

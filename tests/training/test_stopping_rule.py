@@ -42,18 +42,25 @@ def test_it_goes_on_while_likeness_rises() -> None:
 
 
 def test_it_stops_when_likeness_has_been_flat_for_the_patience_and_exports_the_best() -> None:
-    looked = history(0.6, 0.7, 0.78, 0.785, 0.77)
+    looked = history(0.6, 0.7, 0.78, 0.785, 0.75)
     assert stops_at(looked, config()) == 200
     assert decide(looked, config()).reason == "likeness has been flat since step 120"
     choice = choose(looked, config())
     assert choice is not None
-    assert (choice.step, choice.trained, choice.of) == (120, 200, 800)
+    assert (choice.step, choice.trained, choice.of) == (160, 200, 800)
     assert choice.stopped
     assert choice.reason == (
-        "step 120 of 800: likeness 0.70 of the way to its ceiling, retention 0.95, likeness has "
-        "been flat until step 200"
+        "step 160 of 800: likeness 0.71 of the way to its ceiling, retention 0.95, no better until "
+        "step 200"
     )
     assert choice.warning is None
+    flat = choose(history(0.6, 0.7, 0.78, 0.785, 0.78), config())
+    assert flat is not None
+    assert (flat.step, flat.trained, flat.stopped) == (200, 200, True)
+    assert flat.reason == (
+        "step 200 of 800: likeness 0.70 of the way to its ceiling, retention 0.95, flat since "
+        "step 120"
+    )
 
 
 def test_images_as_like_the_photos_as_these_are_to_each_other_are_enough() -> None:
@@ -77,8 +84,12 @@ def test_a_slow_climb_is_not_called_flat_before_it_has_come_half_way() -> None:
     top = best(history(*slow[:7]), config())
     assert top is not None
     assert top.step == 280
-    assert stops_at(history(*[0.6] * 20), config()) == 320  # never half-way: as one that never rose
-    assert stops_at(history(*[0.6] * 20), config(warmup_steps=100)) == 440
+    assert stops_at(history(*slow), config()) == 600  # not half-way in 0.75 of the steps
+    late = [*[0.6] * 13, 0.65, 0.7, 0.75]  # half-way just in time
+    assert stops_at(history(*late), config()) is None
+    assert stops_at(history(*[0.6] * 20), config()) == 600
+    assert stops_at(history(*[0.6] * 20), config(warmup_steps=100)) == 720
+    assert stops_at(history(*[0.7] * 20), config()) == 120  # half-way
     fell = [*history(0.6, 0.61), measured(120, 0.62, retention=0.5)]
     assert stops_at([*fell, measured(160, 0.63, retention=0.4)], config()) == 160
 
@@ -88,11 +99,28 @@ def test_patience_is_counted_in_validations() -> None:
     assert [stops_at(looked, config(patience=n)) for n in (1, 2, 4)] == [80, 120, 200]
 
 
-def test_what_is_within_the_noise_is_no_gain_and_the_earliest_counts() -> None:
-    looked = history(0.70, 0.71, 0.715)
-    top = best(looked, config())
+def test_what_is_within_the_noise_is_no_gain_and_the_latest_counts() -> None:
+    for likenesses in ((0.70, 0.71, 0.715), (0.70, 0.71, 0.69)):
+        looked = history(*likenesses)
+        top = best(looked, config())
+        assert top is not None
+        assert top.step == 120
+        assert stops_at(looked, config()) == 120
+        assert decide(looked, config()).reason == "likeness has been flat since step 40"
+
+
+def test_a_likeness_that_sinks_a_little_each_time_is_held_against_its_highest() -> None:
+    looked = history(0.7, 0.69, 0.68, 0.67)  # 0.016 is the noise
+    top = best(looked, config(patience=4))
     assert top is not None
-    assert top.step == 40
+    assert top.step == 80
+
+
+def test_of_steps_as_alike_only_one_that_follows_prompts_takes_the_place_of_the_best() -> None:
+    for worse in ({"retention": 0.8}, {"memorisation": 9.0}):
+        top = best([*history(0.7, 0.7), measured(120, 0.7, **worse)], config())
+        assert top is not None
+        assert top.step == 80
 
 
 def test_a_step_that_no_longer_follows_prompts_is_not_exported_however_alike() -> None:
@@ -114,13 +142,16 @@ def test_a_step_that_no_longer_follows_prompts_is_not_exported_however_alike() -
 def test_photos_that_come_back_are_not_exported() -> None:
     looked = [
         *history(0.7),
-        measured(80, 0.8, memorisation=3.0),
+        measured(80, 0.8, memorisation=4.5),
         measured(120, 0.85, memorisation=9.0),
     ]
     assert decide(looked, config()).reason == "photos come back"
     choice = choose(looked, config())
     assert choice is not None
     assert choice.step == 40
+    near = best([*history(0.7), measured(80, 0.8, memorisation=3.5)], config())
+    assert near is not None
+    assert near.step == 80  # a good likeness
 
 
 def test_where_no_step_follows_prompts_the_one_that_does_most_is_exported_with_a_warning() -> None:
@@ -165,29 +196,29 @@ def test_photos_unlike_each_other_stop_it_early_with_a_warning() -> None:
 
 
 def test_photos_unlike_each_other_whose_likeness_rises_are_learned() -> None:
-    looked = history(0.51, 0.6, 0.7, 0.7, 0.7, likeness_ceiling=0.51)
+    looked = history(0.51, 0.6, 0.7, 0.7, 0.68, likeness_ceiling=0.51)
     assert stops_at(looked, config()) == 200
     choice = choose(looked, config())
     assert choice is not None
-    assert choice.step == 120
+    assert choice.step == 160
     assert choice.warning is not None
     assert "no more like each other" in choice.warning
 
 
 def test_with_one_photo_there_is_no_ceiling_and_likeness_is_compared_all_the_same() -> None:
-    looked = history(0.6, 0.7, 0.7, 0.7, likeness_ceiling=None)
+    looked = history(0.6, 0.7, 0.7, 0.68, likeness_ceiling=None)
     assert stops_at(looked, config()) == 160
     choice = choose(looked, config())
     assert choice is not None
-    assert choice.reason.startswith("step 80 of 800: likeness 0.70, retention 0.95")
+    assert choice.reason.startswith("step 120 of 800: likeness 0.70, retention 0.95")
 
 
 def test_what_could_not_be_measured_neither_stops_it_nor_counts() -> None:
-    looked = history(0.7, None, None, None, 0.8, 0.8)
+    looked = history(0.7, None, None, None, 0.8, 0.8, None)
     assert stops_at(looked, config()) is None
     top = best(looked, config())
     assert top is not None
-    assert top.step == 200
+    assert top.step == 240
     nothing = history(None, None, None, None, likeness_floor=None)
     assert stops_at(nothing, config()) is None
     choice = choose(nothing, config(), 800)
@@ -202,7 +233,7 @@ def test_what_another_embedder_measured_after_a_resume_is_not_compared() -> None
     assert stops_at(looked, config(patience=2)) is None
     choice = choose(looked, config())
     assert choice is not None
-    assert choice.step == 80
+    assert choice.step == 120
     assert choice.warning == (
         "What dinov2 measured from step 160 on was left out: the validations before are by clip."
     )
@@ -245,9 +276,10 @@ def test_fid_stops_where_it_no_longer_falls() -> None:
     looked = [at(0, 90), at(40, 80), at(80, 60), at(120, 60), at(160, 63)]
     asked = config(early_stopping="fid")
     assert stops_at(looked, asked) == 160
+    assert decide(looked, asked).reason == "FID has been flat since step 80"
     choice = choose(looked, asked)
     assert choice is not None
-    assert choice.step == 80
+    assert choice.step == 120
     assert "FID 60 (51 to 69)" in choice.reason
 
 
@@ -265,8 +297,9 @@ def test_a_fid_is_never_compared_with_a_likeness() -> None:
     late = [at(0, 0.5, None), at(40, 0.7, None), at(80, 0.8, 60), at(120, 0.8, 30), at(160, 0.7, 9)]
     choice = choose(late, asked)
     assert choice is not None
-    assert choice.step == 80
-    assert "likeness has been flat until step 160" in choice.reason
+    assert choice.step == 120
+    assert choice.reason.endswith("no better until step 160")
+    assert decide(late, asked).reason == "likeness has been flat since step 80"
 
 
 def test_nothing_was_looked_at() -> None:
