@@ -28,7 +28,7 @@ GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
 GAIN_OF_FID = 0.02  # of the best one's
 GAIN_OF_RETENTION = 0.02
 HALF = 0.5  # of it: a climb that is slow is not called flat below it
-PATIENT = 0.4  # of the steps behind the warm-up: so long likeness may take to rise
+PATIENT = 0.5  # of the steps behind the warm-up: so long likeness may take to rise
 CLIMBING = 0.75  # of them: so long a slow climb may take to come half-way
 _AT_CEILING = "the images are as like the photos as these are to each other"
 MEMORISED = 4.0  # times nearer to a photo than the photos are: twice is a good likeness
@@ -323,7 +323,7 @@ def _warning(
         return None
     if _memorised(top):
         return (
-            "the images come closer to one of the photos than the photos are to each other: it is "
+            "the images come far closer to one of the photos than photos are to each other: it is "
             "learned by heart. More photos, and more different ones, would be learned better."
         )
     return (

@@ -169,14 +169,14 @@ def test_where_no_step_follows_prompts_the_one_that_does_most_is_exported_with_a
     assert "retention 0.80, floor 0.85" in choice.warning
 
 
-def test_a_likeness_that_never_rises_ends_before_half_of_the_steps_with_a_warning() -> None:
+def test_a_likeness_that_never_rises_ends_at_half_of_the_steps_with_a_warning() -> None:
     flat = history(*[0.51, 0.5, 0.52, 0.49] * 5)
-    assert stops_at(flat, config()) == 320
-    assert stops_at(flat, config(warmup_steps=100)) == 440
+    assert stops_at(flat, config()) == 400
+    assert stops_at(flat, config(warmup_steps=100)) == 520
     assert decide(flat, config()).reason == "likeness does not rise"
-    choice = choose(flat, config(), 320)
+    choice = choose(flat, config(), 400)
     assert choice is not None
-    assert choice.step == 320  # no step is worth more than another
+    assert choice.step == 400  # no step is worth more than another
     assert choice.warning is not None
     assert "has not risen" in choice.warning
 
