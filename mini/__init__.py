@@ -5,6 +5,7 @@ Each step is one command, run from the repository root, seeded and resumable::
     python -m mini.draw              captioned avatars              -> mini/work/avatars.npz
     python -m mini.train_tokenizer   reduced CLIP vocabulary        -> mini/work/tokenizer/
     python -m mini.train_vae         AutoencoderKL, 4x, 8 channels  -> mini/work/vae.pt
+    python -m mini.critic            reads latents, for the UNet    -> mini/work/critic.pt
     python -m mini.train_unet        UNet and text encoder together -> mini/work/unet.pt
     python -m mini.train_expander    GPT-2 prompt expander          -> mini/work/expander/
     python -m mini.train_embedder    a small CLIP, for measuring    -> mini/work/embedder.pt

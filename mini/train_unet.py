@@ -4,9 +4,9 @@
 
 v-prediction (Salimans & Ho 2022) with zero terminal SNR (Lin et al. 2024): the last step is pure
 noise, so plain backgrounds get any brightness. The middle of the picture, where the face is, counts
-up to three times as much. Each process encodes its own share of the pictures once, mirrored ones
-too, and sees a new caption every time. A small reader keeps the text encoder telling one word from
-another (`mini.reader`).
+up to three times as much. Each process has its own share of the pictures, mirrored ones too, and
+sees a new caption every time. A small reader keeps the text encoder telling one word from another
+(`mini.reader`), and a critic has the UNet draw what the words say (`mini.critic`, trained before).
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from mini.attributes import VALUES, from_indices
 from mini.captions import DUMMY_TOKENS, say, told
+from mini.critic import load_critic
+from mini.latents import labelled_latents
 from mini.parallel import Budget, Gradients, cosine, launch
 from mini.reader import UNTOLD, Reader
-from mini.train_vae import load_vae, to_model
 from mini.work import EMA, save_atomically, work_path
 
 WIDTH = 192  # of the text encoder
 READING = 0.1  # what the reader's loss counts beside the UNet's
+CRITICISM = 0.05  # and the critic's
 SCHEDULER = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",
@@ -126,20 +128,6 @@ def captions_of(rows: np.ndarray, rng: random.Random) -> tuple[list[str], torch.
     return captions, torch.tensor(labels)
 
 
-@torch.no_grad()
-def encode(images: np.ndarray, *, show: bool) -> torch.Tensor:
-    """Latents (2N, 8, 16, 16) of N images and of their mirror images, in half precision."""
-    vae = load_vae()
-    latents = []
-    for mirrored in (False, True):
-        pixels = images[:, :, ::-1] if mirrored else images
-        for start in tqdm(range(0, len(images), 64), desc="encode", disable=not show):
-            x = to_model(np.ascontiguousarray(pixels[start : start + 64]))
-            with torch.autocast("cpu", torch.bfloat16):
-                latents.append(vae.encode(x).latent_dist.mode().half())
-    return torch.cat(latents)
-
-
 def face_weight(side: int = UNET["sample_size"]) -> torch.Tensor:
     """What an error counts by its place, (side, side), 1 on the average.
 
@@ -168,13 +156,7 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
     # take no notice of is then exactly what they will meet.
     frozen = torch.tensor(tokenizer.convert_tokens_to_ids([f"{w}</w>" for w in DUMMY_TOKENS]))
 
-    data = np.load(work_path("avatars.npz"))
-    shard = slice(rank, None, processes)
-    cache = work_path(f"latents-{rank}-of-{processes}.pt")
-    if not cache.exists() or cache.stat().st_mtime < work_path("vae.pt").stat().st_mtime:
-        save_atomically({"latents": encode(data["images"][shard], show=rank == 0)}, cache)
-    latents = torch.load(cache)["latents"]
-    labels = np.concatenate([data["labels"][shard]] * 2)
+    latents, labels = (both[rank::processes] for both in labelled_latents())
 
     path = work_path("unet.pt")
     step, spent = 0, 0.0
@@ -189,7 +171,7 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
         ema.shadow, ema.updates = state["ema"], state["step"]
         step, spent = state["step"], state["spent"]
     budget = Budget(args.minutes, args.steps, spent)
-    weight = face_weight()
+    weight, critic = face_weight(), load_critic()
     generator = torch.Generator().manual_seed(args.seed + 100_003 * step + rank)
     rng = random.Random(f"{args.seed} {step} {rank}")
 
@@ -229,7 +211,13 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
             prediction = unet(noisy, timesteps, states).sample
             reading = reader.loss(states, told_labels)
         loss = (weight * (prediction.float() - target).square()).mean()
-        (loss + READING * reading).backward()
+        # What the prediction makes of the picture; it says the less the more noise there is.
+        signal = scheduler.alphas_cumprod[timesteps].sqrt()
+        alpha, sigma = (one[:, None, None, None] for one in (signal, (1 - signal**2).sqrt()))
+        picture = alpha * noisy - sigma * prediction.float()
+        with torch.autocast("cpu", torch.bfloat16):
+            criticism = critic.loss(picture, clean, signal, told_labels)
+        (loss + READING * reading + CRITICISM * criticism).backward()
         text.get_input_embeddings().weight.grad[frozen] = 0
         gradients.average(clip=1.0)
         optimizer.step()
@@ -238,7 +226,12 @@ def train(rank: int, processes: int, args: argparse.Namespace) -> None:
         step += 1
         mean_loss += (loss.item() - mean_loss) * max(0.01, 1 / step)
         bar.update()
-        bar.set_postfix(loss=f"{mean_loss:.4f}", done=f"{progress:.1%}", refresh=False)
+        bar.set_postfix(
+            loss=f"{mean_loss:.4f}",
+            critic=f"{criticism.item():.3f}",
+            done=f"{progress:.1%}",
+            refresh=False,
+        )
         if rank == 0 and budget.seconds() - saved > args.save_minutes * 60:
             save()
             saved = budget.seconds()
