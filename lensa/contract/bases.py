@@ -82,22 +82,25 @@ _SMALL: dict[Method, dict[str, Any]] = {
 }
 
 # Its base was taught to take no notice of a word it does not know before the noun, and the small
-# text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person".
-# A LoRA has mostly learned its subject by step 200, and some people take longer.
+# text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person". It
+# soon takes every person for the subject, too: of 32 class images, counting as the photos do, a
+# quarter of the subject came into "a photo of a person"; of these a tenth at most.
+_OF_MINI: dict[str, Any] = {
+    "class_images": 128,
+    "prior_loss_weight": 3.0,
+    "train_text_encoder": True,
+    "class_image_guidance": 3.0,
+    # It has never heard of the Eiffel Tower.
+    "validation_prompts": ["a photo of {subject}", "a photo of {subject} on the beach"],
+    # Its small CLIP's scores differ by a third from one beach to the next, and by more than half
+    # from a beach to none; and of pictures so small a likeness is noisy.
+    "retention_floor": 0.5,
+    "patience": 3,
+}
 _MINI: dict[Method, dict[str, Any]] = {
-    method: {
-        **recipe,
-        "steps": steps,
-        "train_text_encoder": True,
-        "class_image_guidance": 3.0,
-        # It has never heard of the Eiffel Tower.
-        "validation_prompts": ["a photo of {subject}", "a photo of {subject} on the beach"],
-        # Its small CLIP's scores differ by a third from one beach to the next, and by more than
-        # half from a beach to none; and of pictures so small a likeness is noisy.
-        "retention_floor": 0.5,
-        "patience": 3,
-    }
-    for (method, recipe), steps in zip(_SMALL.items(), (400, 200), strict=True)
+    # It has mostly learned its subject by step 200, and some people take longer.
+    "lora": {**_SMALL["lora"], **_OF_MINI, "steps": 400},
+    "full": {**_SMALL["full"], **_OF_MINI, "steps": 300, "learning_rate": 2e-4},
 }
 
 BASES: dict[str, BaseModelRef] = {
