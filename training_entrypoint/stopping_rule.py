@@ -19,19 +19,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lensa.contract import Choice, Measurement, TrainingConfig
+from training_entrypoint.worth import (
+    as_good,
+    better,
+    follows,
+    memorised,
+    reached,
+    risen,
+    score,
+    sound,
+    way_of,
+)
 
-GAIN = 0.04  # of the way from floor to ceiling: what is less can be the noise of a few images
-RISE = 0.2  # of that way: below it nothing is learned yet
-REACHED = 0.95  # of it: what comes behind is learned by heart
-NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says nothing
-GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
-GAIN_OF_FID = 0.02  # of the best one's
-GAIN_OF_RETENTION = 0.02
 HALF = 0.5  # of it: a climb that is slow is not called flat below it
 PATIENT = 0.5  # of the steps behind the warm-up: so long likeness may take to rise
 CLIMBING = 0.75  # of them: so long a slow climb may take to come half-way
 _AT_CEILING = "the images are as like the photos as these are to each other"
-MEMORISED = 4.0  # times nearer to a photo than the photos are: twice is a good likeness
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,16 @@ def decide(history: Sequence[Measurement], config: TrainingConfig) -> Verdict:
     looked = _measured(history, config)
     if config.early_stopping == "off" or not looked:
         return Verdict()
-    top = best(history, config)
-    if top is None:  # nothing has risen
+    top, peak = _top_and_peak(history, config)
+    if top is None or peak is None:  # nothing has risen
         differ = _photos_differ(history, config)
         if len(looked) <= config.patience or (_is_early(looked, config) and not differ):
             return Verdict()
         unlike = "the photos are too unlike each other to measure a likeness"
         return Verdict(True, unlike if differ else "likeness does not rise")
     # Not sooner than by patience: a first image can be lucky, and validations take their tenth.
-    if _reached(top, config) and len(looked) > config.patience:
+    if reached(top, config) and len(looked) > config.patience:
         return Verdict(True, _AT_CEILING)
-    peak = _peak(history, config) or top
     since = [one for one in looked if one.step > peak.step]
     if len(since) < config.patience:
         return Verdict()
@@ -71,27 +73,23 @@ def best(history: Sequence[Measurement], config: TrainingConfig) -> Measurement 
     """Return the validation whose step is worth the most so far; None if none is worth more than
     the last one: likeness has not risen, or cannot be measured, or nobody asked."""
     config = _judged_by(history, config)
-    if config.early_stopping == "off":
-        return None
+    return None if config.early_stopping == "off" else _top_and_peak(history, config)[0]
+
+
+def _top_and_peak(
+    history: Sequence[Measurement], config: TrainingConfig
+) -> tuple[Measurement | None, Measurement | None]:
+    """Return the best validation, and the last one that gained clearly on those before it."""
     top: Measurement | None = None
-    peak: Measurement | None = None  # the last clear gain
-    for one in _measured(history, config):
-        if not _risen(one, history):
-            continue
-        if peak is None or _better(one, peak, config):
-            top = peak = one
-        elif _as_good(one, peak, config):
-            top = one
-    return top
-
-
-def _peak(history: Sequence[Measurement], config: TrainingConfig) -> Measurement | None:
-    """Return the last validation that gained clearly on those before it."""
     peak: Measurement | None = None
     for one in _measured(history, config):
-        if _risen(one, history) and (peak is None or _better(one, peak, config)):
-            peak = one
-    return peak
+        if not risen(one, history):
+            continue
+        if peak is None or better(one, peak, config):
+            top = peak = one
+        elif as_good(one, peak, config):
+            top = one
+    return top, peak
 
 
 def choose(
@@ -132,7 +130,7 @@ def _measured(history: Sequence[Measurement], config: TrainingConfig) -> list[Me
     """Return the validations behind step 0 that can be compared: of one embedder, which a resumed
     training may no longer have."""
     same = [one for one in history if one.embedder == history[0].embedder]
-    return [one for one in same if one.step > 0 and _score(one, config) is not None]
+    return [one for one in same if one.step > 0 and score(one, config) is not None]
 
 
 def _judged_by(history: Sequence[Measurement], config: TrainingConfig) -> TrainingConfig:
@@ -141,30 +139,6 @@ def _judged_by(history: Sequence[Measurement], config: TrainingConfig) -> Traini
     if config.early_stopping != "fid" or not history or history[0].fid is not None:
         return config
     return config.model_copy(update={"early_stopping": "likeness"})
-
-
-def _score(one: Measurement, config: TrainingConfig) -> float | None:
-    """What is to be high; None if it was not measured."""
-    if config.early_stopping == "fid":
-        return None if one.fid is None else -one.fid.value
-    return one.likeness
-
-
-def _way(one: Measurement) -> float | None:
-    """The way in cosines from floor to ceiling; None if it is not known."""
-    if one.likeness_floor is None or one.likeness_ceiling is None:
-        return None
-    way = one.likeness_ceiling - one.likeness_floor
-    return way if way > NO_WAY else None
-
-
-def _risen(one: Measurement, history: Sequence[Measurement]) -> bool:
-    """Whether the subject is in the images at all."""
-    floor = one.likeness_floor if one.likeness_floor is not None else history[0].likeness
-    if floor is None or one.likeness is None:
-        return True  # nothing speaks against it
-    way = _way(one)
-    return one.likeness >= floor + (RISE_ALONE if way is None else RISE * way)
 
 
 def _is_early(
@@ -177,60 +151,12 @@ def _is_early(
 def _climbs(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> bool:
     """Whether what has been flat is far from the photos, and nothing else speaks for an end: each
     validation of a slow climb may gain less than the noise."""
-    way = _way(top)
-    if config.early_stopping != "likeness" or way is None or not _sound(top, config):
+    way = way_of(top)
+    if config.early_stopping != "likeness" or way is None or not sound(top, config):
         return False
-    assert top.likeness is not None and top.likeness_floor is not None  # see _way and _score
+    assert top.likeness is not None and top.likeness_floor is not None  # see way_of and score
     far = top.likeness < top.likeness_floor + HALF * way
-    return far and any(_sound(one, config) for one in since[-config.patience :])
-
-
-def _reached(one: Measurement, config: TrainingConfig) -> bool:
-    """Whether there is no more to learn from the photos."""
-    share = one.likeness_share
-    asked = config.early_stopping == "likeness" and _sound(one, config)
-    return asked and _way(one) is not None and share is not None and share >= REACHED
-
-
-def _sound(one: Measurement, config: TrainingConfig) -> bool:
-    """Whether prompts are still followed, and no photo comes back."""
-    return _follows(one, config) and not _memorised(one)
-
-
-def _follows(one: Measurement, config: TrainingConfig) -> bool:
-    return one.retention is None or one.retention >= config.retention_floor
-
-
-def _memorised(one: Measurement) -> bool:
-    return one.memorisation is not None and one.memorisation >= MEMORISED
-
-
-def _better(one: Measurement, top: Measurement, config: TrainingConfig) -> bool:
-    """Whether a later validation takes the place of the best one before it."""
-    if _sound(one, config) != _sound(top, config):
-        return _sound(one, config)
-    if not _sound(one, config):  # of two that are not, the one that is less so
-        return (one.retention or 0.0) > (top.retention or 0.0) + GAIN_OF_RETENTION
-    new, old = _score(one, config), _score(top, config)
-    assert new is not None and old is not None  # see _measured
-    return new > old + _gain(top, config)
-
-
-def _as_good(one: Measurement, peak: Measurement, config: TrainingConfig) -> bool:
-    """Whether a later validation is as good as the best one, within the noise. Then the later
-    counts: it has learned for longer, and nothing was lost by that."""
-    if not (_sound(one, config) and _sound(peak, config)):
-        return False
-    new, old = _score(one, config), _score(peak, config)
-    assert new is not None and old is not None  # see _measured
-    return new >= old - _gain(peak, config)
-
-
-def _gain(top: Measurement, config: TrainingConfig) -> float:
-    if config.early_stopping == "fid" and top.fid is not None:
-        return GAIN_OF_FID * top.fid.value
-    way = _way(top)
-    return GAIN_ALONE if way is None else GAIN * way
+    return far and any(sound(one, config) for one in since[-config.patience :])
 
 
 def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bool:
@@ -240,7 +166,7 @@ def _photos_differ(history: Sequence[Measurement], config: TrainingConfig) -> bo
     if first is None or first.likeness_ceiling is None or first.likeness_floor is None:
         return False
     styles = any(concept.kind == "style" for concept in config.every_concept)
-    return not styles and _way(first) is None
+    return not styles and way_of(first) is None
 
 
 def _is_outrun(
@@ -255,10 +181,10 @@ def _is_outrun(
 
 def _why(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> str:
     """What the validations behind the best one were like."""
-    if not any(_follows(one, config) for one in since):
+    if not any(follows(one, config) for one in since):
         low = min(one.retention for one in since if one.retention is not None)
         return f"retention fell to {low:.2f}, below its floor of {config.retention_floor:g}"
-    if all(_memorised(one) for one in since):
+    if all(memorised(one) for one in since):
         return "photos come back"
     what = "FID" if config.early_stopping == "fid" else "likeness"
     return f"{what} has been flat since step {top.step}"
@@ -269,12 +195,12 @@ def _end(
 ) -> str:
     """Why nothing behind the best step was exported."""
     since = [one for one in _measured(history, config) if one.step > top.step]
-    if not since and _reached(top, config):
+    if not since and reached(top, config):
         return _AT_CEILING
     if not since and trained != top.step:
         return f"trained on to step {trained}, not measured"
     if not since:
-        peak = _peak(history, config) or top
+        peak = _top_and_peak(history, config)[1] or top
         return "" if peak.step == top.step else f"flat since step {peak.step}"
     why = _why(since, top, config)
     return f"no better until step {trained}" if "flat" in why else f"then {why}"
@@ -283,7 +209,7 @@ def _end(
 def _figures(one: Measurement) -> str:
     """A validation in a few words."""
     said = []
-    if (share := one.likeness_share) is not None and _way(one) is not None:
+    if (share := one.likeness_share) is not None and way_of(one) is not None:
         said.append(f"likeness {share:.2f} of the way to its ceiling")
     elif one.likeness is not None:
         said.append(f"likeness {one.likeness:.2f}")
@@ -314,14 +240,14 @@ def _warning(
             "the photos are no more like each other than what the base draws is like them. Are "
             "they of one subject, sharp and well lit? If so, train with early_stopping off."
         )
-    if not any(_risen(one, history) for one in looked):
+    if not any(risen(one, history) for one in looked):
         return (
             f"likeness has not risen from what the base draws in {looked[-1].step} steps: look at "
             "the photos (lensa check), or raise learning_rate."
         )
-    if top is None or _sound(top, config):
+    if top is None or sound(top, config):
         return None
-    if _memorised(top):
+    if memorised(top):
         return (
             "the images come far closer to one of the photos than photos are to each other: it is "
             "learned by heart. More photos, and more different ones, would be learned better."
