@@ -17,8 +17,7 @@ from torch.nn.functional import normalize
 from inference_entrypoint.hub import hub_errors
 from inference_entrypoint.quiet import no_bars
 from lensa.errors import BaseModelError
-
-_BATCH = 16
+from training_entrypoint.measuring.vectors import unit_vectors
 
 
 class Clip:
@@ -30,17 +29,14 @@ class Clip:
         self._model = model.float().eval()
         self._tokenizer, self._processor = tokenizer, processor
 
-    @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return the images' unit vectors, (N, D) in float32."""
-        rows = []
-        for start in range(0, len(images), _BATCH):
-            batch = [image.convert("RGB") for image in images[start : start + _BATCH]]
-            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"]
-            with torch.autocast("cpu", enabled=False):  # the training's precision is not ours
-                pooled = self._model.vision_model(pixel_values=pixels.float()).pooler_output
-                rows.append(self._model.visual_projection(pooled))
-        return normalize(torch.cat(rows))
+
+        def look(pixels: Tensor) -> Tensor:
+            pooled = self._model.vision_model(pixel_values=pixels).pooler_output
+            return self._model.visual_projection(pooled)
+
+        return unit_vectors(images, self._processor, look)
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:

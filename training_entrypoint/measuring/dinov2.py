@@ -15,14 +15,13 @@ from huggingface_hub import hf_hub_download
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from inference_entrypoint.hub import hub_errors
 from inference_entrypoint.quiet import no_bars
 from lensa.errors import BaseModelError
+from training_entrypoint.measuring.vectors import unit_vectors
 
 DINOV2, REVISION = "facebook/dinov2-small", "ed25f3a31f01632728cabb09d1542f84ab7b0056"  # 90 MB
-_BATCH = 16
 
 
 class Dinov2:
@@ -32,16 +31,11 @@ class Dinov2:
         self.name = name
         self._model, self._processor = model.float().eval(), processor
 
-    @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> Tensor:
         """Return the images' unit vectors, (N, D) in float32."""
-        rows = []
-        for start in range(0, len(images), _BATCH):
-            batch = [image.convert("RGB") for image in images[start : start + _BATCH]]
-            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"]
-            with torch.autocast("cpu", enabled=False):
-                rows.append(self._model(pixel_values=pixels.float()).pooler_output)
-        return normalize(torch.cat(rows))
+        return unit_vectors(
+            images, self._processor, lambda pixels: self._model(pixel_values=pixels).pooler_output
+        )
 
 
 def load_dinov2(ref: str = DINOV2) -> Dinov2:
