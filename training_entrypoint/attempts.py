@@ -1,6 +1,7 @@
 """A training tried once more, from its last checkpoint: the memory was full, or the loss ran away.
 
-Each happens once: what is still wrong then is told.
+Each happens once. A loss that runs away again ends the training at its last checkpoint: the best
+step before it is exported, if there is one.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def learn(
     """Train, and return what was trained, the steps, and which of them was chosen. `folder` is that
     of the checkpoints, `drawn` the passes of the UNet that class images took.
 
-    Raises as `train` does, but TrainingError if the loss runs away a second time.
+    Raises as `train` does, but TrainingError if the loss runs away a second time and nothing that
+    was learned before is worth to be exported.
     """
     gpu = device().type == "cuda"
     decisions = read_decisions(folder, config)
@@ -94,7 +96,7 @@ def learn(
         plan = decisions.plan(config, gpu=gpu)
 
         def once(
-            plan: Plan = plan, rate_factor: float = decisions.rate
+            plan: Plan = plan, rate_factor: float = decisions.rate, over: str = decisions.over
         ) -> tuple[Trainable, int, Choice | None]:
             """All that is in memory for an attempt goes with it."""
             # A new one: fp16's loss scaler remembers the step that broke off.
@@ -125,6 +127,7 @@ def learn(
                 plan,
                 conditioning,
                 rate_factor=rate_factor,
+                over=over,
                 accelerator=accelerator,
                 folder=folder,
                 origin=origin,
@@ -138,7 +141,8 @@ def learn(
             accelerator.free_memory()  # the optimiser's moments
             if choice is not None:
                 share = compute.share(steps, selection.validations)
-                choice = choice.model_copy(update={"validation_share": round(share, 4)})
+                told = {"warning": " ".join(filter(None, [over, choice.warning]))} if over else {}
+                choice = choice.model_copy(update={"validation_share": round(share, 4), **told})
             return trainable, steps, choice
 
         try:

@@ -6,6 +6,7 @@ Four red pictures are learned so fast that likeness rises, and soon is flat.
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ import torch
 from PIL import Image
 from training.processes import Interruption, run_process
 from training.running import Job, make_job, reached
+
+from lensa.errors import TrainingError
+from training_entrypoint import dreambooth as dreambooth_module
+from training_entrypoint.loss import dreambooth_loss
 
 RED: dict[str, Any] = {
     "steps": 30,
@@ -154,3 +159,43 @@ def test_off_exports_the_last_step_and_measures_all_the_same(tmp_path: Path) -> 
     assert "early_stopping is off; likeness" in job.manifest.choice.reason
     lines = (job.layout.checkpoints / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 2, 4]
+
+
+def running_away(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """From a step on the loss is no number, whatever the rate: as of a photo that breaks it."""
+
+    def broken(*arguments: Any, **options: Any) -> torch.Tensor:
+        loss = dreambooth_loss(*arguments, **options)
+        return loss * math.nan if arguments[5] >= step else loss
+
+    monkeypatch.setattr(dreambooth_module, "dreambooth_loss", broken)
+
+
+def test_where_the_loss_runs_away_twice_the_best_step_before_is_exported(
+    straight: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert straight.manifest.choice is not None
+    best = straight.manifest.choice.step
+    running_away(monkeypatch, straight.manifest.choice.trained - 1)
+    job = red(tmp_path, patience=20)
+    job.run()
+    choice = job.manifest.choice
+    assert choice is not None
+    assert choice.step <= best < choice.of
+    assert choice.warning is not None
+    assert "again, with a quarter of the learning rate: lower learning_rate" in choice.warning
+    assert choice.warning in [event["message"] for event in job.events("notice")]
+    shorter = red(tmp_path / "shorter", steps=choice.step, validation_every=0)
+    monkeypatch.undo()
+    shorter.run()
+    assert same(job, shorter)
+
+
+def test_where_it_runs_away_twice_before_anything_is_learned_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running_away(monkeypatch, 1)
+    job = red(tmp_path)
+    with pytest.raises(TrainingError, match="again, with a quarter of the learning rate"):
+        job.run()
+    assert not (job.layout.model / "avatar.json").exists()
