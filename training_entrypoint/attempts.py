@@ -21,7 +21,7 @@ from lensa.contract import Choice, Measurement, TrainingConfig
 from lensa.errors import LensaError
 from training_entrypoint.best import Best
 from training_entrypoint.checkpoints import Origin
-from training_entrypoint.compute import compute_of, plan_validations
+from training_entrypoint.compute import compute_of, of_requests, plan_validations
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.decisions import Decisions, read_decisions
 from training_entrypoint.dreambooth import train
@@ -35,7 +35,7 @@ from training_entrypoint.selecting import Selection
 from training_entrypoint.stopping import StopRequest
 from training_entrypoint.tracking import Tracker
 from training_entrypoint.trainable import Trainable
-from training_entrypoint.validation import Validation
+from training_entrypoint.validation import Validation, sample_requests
 from training_entrypoint.watchdog import Diverged, DrawsNothing
 
 
@@ -91,6 +91,8 @@ def learn(
     deciding = config
     if every and validation.probes and config.early_stopping != "off" and not validation.decides():
         deciding = config.model_copy(update={"early_stopping": "off"})
+    samples = of_requests(sample_requests(config), config.base)
+    deadline.longer = max(1.0, samples / max(1, compute.first))
     exported = DTYPES[precision] if config.method == "full" else None
     while True:
         plan = decisions.plan(config, gpu=gpu)

@@ -42,6 +42,7 @@ class Deadline:
         self._started = clock() if started is None else started
         self._took: dict[Work, float] = {"loading": 0.0, "drawing": 0.0}
         self._before = 0.0
+        self.longer = 1.0  # times: the samples than validation images, which have fewer steps
         if limit is not None:
             self._read()
 
@@ -69,12 +70,18 @@ class Deadline:
 
     def reserve(self) -> float:
         """Seconds that exporting is taken to need. It loads the base again and draws what was drawn
-        to validate; twice the measured time, for a disk or a hub that has become slower."""
-        return 2 * sum(self._took.values()) + MARGIN
+        to validate, in all steps; twice that time, for a disk or a hub that has become slower."""
+        return 2 * (self._took["loading"] + self.longer * self._took["drawing"]) + MARGIN
 
     def near(self) -> bool:
         """Whether what is left is needed to export."""
         return self.limit is not None and self.limit - self.spent() < self.reserve()
+
+    def allows_drawing(self) -> bool:
+        """Whether images can be drawn to validate, and all be exported behind that."""
+        if self.limit is None:
+            return True
+        return self.limit - self.spent() >= self.reserve() + self._took["drawing"]
 
     def leaves(self, seconds: float) -> bool:
         """Whether there is time for so much more work, and for the job's end behind it."""

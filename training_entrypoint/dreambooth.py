@@ -141,7 +141,7 @@ def train(
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
     while not over:
-        if selection.due(step) and not deadline.near():
+        if selection.due(step) and deadline.allows_drawing():
             with report.not_counting():
                 check(step)
                 look(step)

@@ -89,6 +89,22 @@ def test_the_reserve_is_twice_what_was_measured_and_a_margin(tmp_path: Path) -> 
     assert deadline.near()
 
 
+def test_samples_in_more_steps_need_more_and_a_validation_is_not_begun_too_late(
+    tmp_path: Path,
+) -> None:
+    now = [0.0]
+    deadline = Deadline(1000, tmp_path, "job", clock=lambda: now[0])
+    with deadline.measuring("drawing"):
+        now[0] += 10
+    deadline.longer = 4.0
+    assert deadline.reserve() == 2 * 4 * 10 + MARGIN
+    now[0] = 1000 - deadline.reserve() - 10
+    assert deadline.allows_drawing()
+    now[0] += 1
+    assert not deadline.allows_drawing()
+    assert not deadline.near()
+
+
 def test_how_long_drawing_took_is_known_after_an_interruption(tmp_path: Path) -> None:
     now = [0.0]
     deadline = Deadline(1000, tmp_path, "job", clock=lambda: now[0])
