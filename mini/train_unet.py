@@ -35,7 +35,7 @@ from mini.work import EMA, save_atomically, work_path
 
 WIDTH = 192  # of the text encoder
 READING = 0.1  # what the reader's loss counts beside the UNet's
-CRITICISM = 0.05  # and the critic's
+CRITICISM = 0.02  # and the critic's
 SCHEDULER = {
     "num_train_timesteps": 1000,
     "beta_schedule": "scaled_linear",

@@ -88,9 +88,10 @@ def learn(
     measured, every = plan_validations(config, decisions.drawn)
     compute = compute_of(measured, decisions.drawn)
     validation.probes = probes_of(measured)
-    deciding = config
-    if every and validation.probes and config.early_stopping != "off" and not validation.decides():
-        deciding = config.model_copy(update={"early_stopping": "off"})
+    looks = every > 0 and validation.probes and config.early_stopping != "off"
+    undecided = (
+        "what measured here knows other pictures" if looks and not validation.decides() else ""
+    )
     samples = of_requests(sample_requests(config), config.base)
     deadline.longer = max(1.0, samples / max(1, compute.first))
     exported = DTYPES[precision] if config.method == "full" else None
@@ -109,7 +110,7 @@ def learn(
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
             best = Best(folder, config, exported)
-            selection = Selection(deciding, best, every, validation.history)
+            selection = Selection(config, best, every, validation.history, undecided)
 
             def validate(step: int) -> Measurement | None:
                 try:

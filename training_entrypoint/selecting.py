@@ -28,10 +28,14 @@ class Selection:
         kept: Best,
         every: int,
         recall: Callable[[int], list[Measurement]],
+        undecided: str = "",
     ) -> None:
         """`every`: steps from validation to validation; 0: none on the way. `recall` returns what
-        was measured up to a step, and forgets the rest."""
-        self.config, self.every = config, every
+        was measured up to a step, and forgets the rest. `undecided`: why nothing that is measured
+        may decide; then the last step is exported."""
+        if undecided:
+            config = config.model_copy(update={"early_stopping": "off"})
+        self.config, self.every, self._undecided = config, every, undecided
         self._kept, self._recall = kept, recall
         self._history: list[Measurement] = []
         self._lost: set[int] = set()  # steps whose weights cannot be had
@@ -98,7 +102,7 @@ class Selection:
         if self._nothing_is_left:
             lost = f"the weights of step {min(self._lost)} are gone"
             return choose(self._history, self.config, step, lost), None
-        choice = choose(self._there, self.config, step)
+        choice = choose(self._there, self.config, step, self._undecided)
         if choice is None or choice.step == step:
             return choice, None
         weights = self._kept.load(choice.step)

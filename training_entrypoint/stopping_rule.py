@@ -99,13 +99,14 @@ def choose(
     lost: str = "",
 ) -> Choice | None:
     """Return the step to export of a training that has come to step `trained`, with the reason in
-    words; None if nothing was measured behind step 0. `lost`: what became of the best one."""
+    words; None if nothing was measured behind step 0. `lost`: why there is no best one."""
     config = _judged_by(history, config)
     looked = [one for one in history if one.step > 0]
     if not looked:
         return None
     trained = looked[-1].step if trained is None else trained
-    why = "early_stopping is off" if config.early_stopping == "off" else "no step is better"
+    off = config.early_stopping == "off"
+    why = lost or ("early_stopping is off" if off else "no step is better")
     top = best(history, config)
     if top is not None and (lost or _is_outrun(top, trained, history, config)):
         top, why = None, lost or f"nothing could be measured behind step {top.step}"

@@ -114,7 +114,7 @@ def test_what_knows_other_pictures_than_the_base_draws_measures_and_decides_noth
     choice = job.manifest.choice
     assert choice is not None
     assert (choice.step, choice.trained) == (4, 4)
-    assert "early_stopping is off; likeness" in choice.reason
+    assert "the last one, since what measured here knows other pictures; likeness" in choice.reason
     said = [event["message"] for event in job.events("notice")]
     assert len([message for message in said if "decides nothing" in message]) == 1
 
