@@ -1,7 +1,7 @@
 """A training tried once more, from its last checkpoint: the memory was full, or the loss ran away.
 
-Each happens once. A loss that runs away again ends the training at its last checkpoint: the best
-step before it is exported, if there is one.
+Each happens once. Where the loss runs away again the training is over: the best step before that is
+exported, if there is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from inference_entrypoint.devices import device
 from inference_entrypoint.families import family_of
 from lensa.contract import Choice, Measurement, TrainingConfig
-from lensa.errors import LensaError
+from lensa.errors import LensaError, TrainingError
 from training_entrypoint.best import Best
 from training_entrypoint.checkpoints import Origin
 from training_entrypoint.compute import compute_of, of_requests, plan_validations
@@ -95,11 +95,17 @@ def learn(
     samples = of_requests(sample_requests(config), config.base)
     deadline.longer = max(1.0, samples / max(1, compute.first))
     exported = DTYPES[precision] if config.method == "full" else None
-    while True:
+
+    def select() -> Selection:
+        best = Best(folder, config, exported)
+        return Selection(config, best, every, validation.history, undecided)
+
+    over, reached = "", 0
+    while not over:
         plan = decisions.plan(config, gpu=gpu)
 
         def once(
-            plan: Plan = plan, rate_factor: float = decisions.rate, over: str = decisions.over
+            plan: Plan = plan, rate_factor: float = decisions.rate
         ) -> tuple[Trainable, int, Choice | None]:
             """All that is in memory for an attempt goes with it."""
             # A new one: fp16's loss scaler remembers the step that broke off.
@@ -109,8 +115,7 @@ def learn(
             conditioning = Conditioning(pipeline, config, data.prompts)
             resting = Resting(_idle(pipeline, trainable), device(), away=plan.offload)
 
-            best = Best(folder, config, exported)
-            selection = Selection(config, best, every, validation.history, undecided)
+            selection = select()
 
             def validate(step: int) -> Measurement | None:
                 try:
@@ -130,7 +135,6 @@ def learn(
                 plan,
                 conditioning,
                 rate_factor=rate_factor,
-                over=over,
                 accelerator=accelerator,
                 folder=folder,
                 origin=origin,
@@ -144,16 +148,40 @@ def learn(
             accelerator.free_memory()  # the optimiser's moments
             if choice is not None:
                 share = compute.share(steps, selection.validations)
-                told = {"warning": " ".join(filter(None, [over, choice.warning]))} if over else {}
-                choice = choice.model_copy(update={"validation_share": round(share, 4), **told})
+                choice = choice.model_copy(update={"validation_share": round(share, 4)})
             return trainable, steps, choice
 
         try:
             return once()
         except (Diverged, RuntimeError, MemoryError) as error:
-            decisions = decisions.after(error, plan, report)
+            try:
+                decisions = decisions.after(error, plan, report)
+            except TrainingError as last:
+                # No more than words: the error holds all that was in memory. And on the disk there
+                # is nothing of it: the same job, started again, may go on from its checkpoint.
+                over, reached = str(last), getattr(error, "step", 0)
         decisions.write(folder, config)
         model.reload()
+    trainable = Trainable(model.pipeline, decisions.plan(config, gpu=gpu).config, DTYPES[precision])
+    selection = select()
+    choice = _rescue(selection, trainable, reached, over, report)
+    share = compute.share(reached, selection.validations)
+    return trainable, reached, choice.model_copy(update={"validation_share": round(share, 4)})
+
+
+def _rescue(
+    selection: Selection, trainable: Trainable, reached: int, over: str, report: Report
+) -> Choice:
+    """Load the best step of a training that was `over` at the step it had `reached`. It has ended:
+    the same call with a larger budget would train it no further. Raises TrainingError if no step is
+    worth more than the last one, or its weights are gone."""
+    selection.begin(reached, report.notice)
+    choice, weights = selection.finish(reached, report)
+    if choice is None or weights is None:
+        raise TrainingError(over)
+    trainable.load(weights)
+    warning = " ".join(filter(None, [f"{over} The best step before is exported.", choice.warning]))
+    return choice.model_copy(update={"stopped": True, "warning": warning})
 
 
 def _accelerator(precision: str) -> Accelerator:

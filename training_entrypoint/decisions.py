@@ -13,6 +13,7 @@ from typing import Any
 
 from lensa.contract import TrainingConfig
 from lensa.contract.names import digest
+from lensa.errors import TrainingError
 from training_entrypoint.checkpoints import to_disk
 from training_entrypoint.memory import Kind, Plan, make_plan, out_of_memory
 from training_entrypoint.report import Report
@@ -32,7 +33,6 @@ class Decisions:
     drawn: int = 0
     leaner: bool = False  # the memory was full once
     slower: bool = False  # the loss ran away once
-    over: str = ""  # it did again, says this: what was good before that is exported, if anything
 
     @property
     def rate(self) -> float:
@@ -46,16 +46,16 @@ class Decisions:
     def after(self, error: Exception, plan: Plan, report: Report) -> Decisions:
         """Return the decisions with which the training is tried again from its last checkpoint.
 
-        Raises the error itself if there is nothing to be done.
+        Raises the error itself if there is nothing to be done, TrainingError if the loss ran away
+        for the second time.
         """
         if isinstance(error, Diverged):
             if self.slower:
-                over = (
+                raise TrainingError(
                     f"{error}, again, with a quarter of the learning rate: lower learning_rate "
                     f"(it was {plan.config.learning_rate:g} at first), use precision bf16 or fp32, "
                     "or look for a photo unlike the others."
-                )
-                return replace(self, over=over)
+                ) from error
             report.notice(f"{error}: back to the last good checkpoint, with a quarter of the rate.")
             return replace(self, slower=True)
         full, leaner = out_of_memory(error), plan.leaner()

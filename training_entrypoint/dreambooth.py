@@ -17,7 +17,6 @@ from accelerate import Accelerator
 from diffusers import DDPMScheduler
 
 from lensa.contract import Choice, Measurement, TrainingConfig
-from lensa.errors import TrainingError
 from training_entrypoint import checkpoints
 from training_entrypoint.deadline import Deadline
 from training_entrypoint.ema import Average
@@ -45,7 +44,6 @@ def train(
     conditioning: Conditioning,
     *,
     rate_factor: float,
-    over: str = "",
     accelerator: Accelerator,
     folder: Path,
     origin: checkpoints.Origin,
@@ -59,15 +57,14 @@ def train(
     """Train to `config.steps`, or until the subject is learned, from the newest checkpoint in
     `folder` if there is one.
 
-    `config` is what was asked for, `plan` how it is computed; `over` says what came of going on
-    from there, twice: then nothing more is learned. `validate` measures a step, and
+    `config` is what was asked for, `plan` how it is computed. `validate` measures a step, and
     `selection` says which steps, and when it is enough. In the end the weights are those to export,
     of a moving average the average. Returns the steps trained, which are fewer if the deadline
     comes near, and which step was chosen; None: the last one, and no other was looked at.
 
     Raises Stopped, with a checkpoint saved, if a stop was requested; Diverged, with the last
     checkpoint a good one, if the loss runs away; ConfigError if the deadline leaves no time for a
-    single step; TrainingError if nothing was learned, or it is `over` and no step was good.
+    single step; TrainingError if nothing was learned.
     """
     schedule = DDPMScheduler.from_config(pipeline.scheduler.config)
     optimizer = make_optimizer(plan.config, trainable)
@@ -81,8 +78,6 @@ def train(
         report.notice(f"resumed from the checkpoint at step {step}")
     stop.step = began = step
     selection.begin(step, report.notice)
-    if over and not selection.has_best:
-        raise TrainingError(over)
     tracker.back_to(step)
     optimizer = accelerator.prepare(optimizer)
     parameters = trainable.parameters()
@@ -140,7 +135,7 @@ def train(
     group = max(1, config.steps // 100)
     images = config.batch_size * config.gradient_accumulation
     trainable.train()
-    while not over:
+    while True:
         if selection.due(step) and deadline.allows_drawing():
             with report.not_counting():
                 check(step)

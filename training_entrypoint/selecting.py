@@ -85,11 +85,6 @@ class Selection:
         """How many steps were measured behind the first."""
         return sum(measured.step > 0 for measured in self._history)
 
-    @property
-    def has_best(self) -> bool:
-        """Whether a step so far is worth more than the last one."""
-        return self._best() is not None
-
     def verdict(self) -> Verdict:
         """Return whether it is enough."""
         return Verdict() if self._nothing_is_left else decide(self._there, self.config)

@@ -21,6 +21,7 @@ class Diverged(Exception):
     def __init__(self, step: int, loss: float) -> None:
         what = "is not a number" if math.isnan(loss) else f"has risen to {loss:.4g}"
         super().__init__(f"the loss {what} at step {step}")
+        self.step = step
 
 
 class DrawsNothing(Diverged):
@@ -28,6 +29,7 @@ class DrawsNothing(Diverged):
 
     def __init__(self, step: int) -> None:
         Exception.__init__(self, f"the model draws nothing any more at step {step}")
+        self.step = step
 
 
 class Watchdog:

@@ -172,20 +172,20 @@ def running_away(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 def test_where_the_loss_runs_away_twice_the_best_step_before_is_exported(
-    straight: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert straight.manifest.choice is not None
-    best = straight.manifest.choice.step
-    running_away(monkeypatch, straight.manifest.choice.trained - 1)
-    job = red(tmp_path, patience=20)
+    running_away(monkeypatch, 21)
+    job = red(tmp_path, patience=20, checkpoint_every=0)  # it begins anew, with a quarter
     job.run()
     choice = job.manifest.choice
     assert choice is not None
-    assert choice.step <= best < choice.of
+    assert 0 < choice.step < job.manifest.steps_trained == choice.trained < choice.of
+    assert choice.stopped
     assert choice.warning is not None
     assert "again, with a quarter of the learning rate: lower learning_rate" in choice.warning
     assert choice.warning in [event["message"] for event in job.events("notice")]
-    shorter = red(tmp_path / "shorter", steps=choice.step, validation_every=0)
+    quarter = RED["learning_rate"] / 4
+    shorter = red(tmp_path / "s", steps=choice.step, learning_rate=quarter, validation_every=0)
     monkeypatch.undo()
     shorter.run()
     assert same(job, shorter)
