@@ -35,7 +35,8 @@ from tqdm import tqdm
 import lensa
 import lensa_mini
 from inference_entrypoint.avatars import load_avatar
-from lensa.contract import GenerationRequest
+from lensa.contract import BASES, GenerationRequest
+from lensa.contract.names import digest
 from mini.attributes import IDENTITY_FIELDS, STYLES, VALUES
 from mini.classifier import load_classifier
 from mini.dreambooth import draw
@@ -95,7 +96,8 @@ def photos_of(run: Run) -> list[Image.Image]:
 
 
 def folder() -> Path:
-    return work_path("stopping") / lensa_mini.REVISION
+    recipe = digest(BASES["mini"].recipe)[:12]
+    return work_path("stopping") / f"{lensa_mini.REVISION}-{recipe}"
 
 
 def perform(run: Run) -> None:

@@ -1,6 +1,6 @@
 """Makes the UNet draw what quiet words say: it reads the picture that a prediction would become.
 
-    OMP_NUM_THREADS=1 python -m mini.critic
+    OMP_NUM_THREADS=1 python -m mini.critic          (three minutes, in one go)
 
 A mouth is a hundredth of the latents, so that a wrong one costs the squared error next to nothing:
 after 30,000 steps a caption's expression was followed little better than by chance, at any guidance
@@ -98,8 +98,14 @@ def disturb(latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def load_critic() -> Critic:
+    """The trained critic, kept as it is. Raises SystemExit where there is none of these latents."""
+    path, vae = work_path("critic.pt"), work_path("vae.pt")
+    if not path.exists() or path.stat().st_mtime < vae.stat().st_mtime:
+        raise SystemExit(
+            "No critic of this autoencoder's latents: run python -m mini.critic first."
+        )
     critic = Critic()
-    critic.load_state_dict(torch.load(work_path("critic.pt")))
+    critic.load_state_dict(torch.load(path))
     return critic.eval().requires_grad_(False)
 
 

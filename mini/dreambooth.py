@@ -34,6 +34,7 @@ from inference_entrypoint.batching import Batcher
 from inference_entrypoint.modes import evaluating
 from inference_entrypoint.order import Order, Result
 from lensa.contract import BASES, GenerationRequest, Layout
+from lensa.contract.names import digest
 from mini.attributes import STYLES, to_indices, values_of
 from mini.captions import describe
 from mini.draw import picture_at
@@ -134,8 +135,9 @@ def request_for(probe: Probe, seed: int) -> GenerationRequest:
 
 
 def folder() -> Path:
-    """Where the runs of these weights are kept."""
-    return work_path("runs") / lensa_mini.REVISION
+    """Where the runs of these weights and of this recipe are kept."""
+    recipe = digest(BASES["mini"].recipe)[:12]
+    return work_path("runs") / f"{lensa_mini.REVISION}-{recipe}"
 
 
 def draw(orders: Iterable[Order]) -> np.ndarray:

@@ -5,7 +5,7 @@
 
 Beside every figure stand what real renders reach (the ceiling) and what the base model or chance
 does (the floor); raw readings are saved. The judges, `mini.classifier` and `mini.identity`, have to
-be trained first. Figures 2 to 5 train 48 avatars (`mini.dreambooth`), and go on where they were
+be trained first. Figures 2 to 5 train 40 avatars (`mini.dreambooth`), and go on where they were
 interrupted.
 """
 

@@ -12,10 +12,11 @@ from mini.work import save_atomically, work_path
 
 def labelled_latents() -> tuple[torch.Tensor, np.ndarray]:
     """Latents (2N, 8, 16, 16) of all N pictures and then of their mirror images, in half precision,
-    and their labels (2N, attributes). Encodes them first where the autoencoder is newer."""
+    and their labels (2N, attributes). What pictures or autoencoder are newer than is made anew."""
     data = np.load(work_path("avatars.npz"))
     cache = work_path("latents.pt")
-    if not cache.exists() or cache.stat().st_mtime < work_path("vae.pt").stat().st_mtime:
+    sources = (work_path("vae.pt"), work_path("avatars.npz"))
+    if not cache.exists() or cache.stat().st_mtime < max(one.stat().st_mtime for one in sources):
         save_atomically({"latents": encode(data["images"])}, cache)
     return torch.load(cache, mmap=True)["latents"], np.concatenate([data["labels"]] * 2)
 

@@ -250,6 +250,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--restart", action="store_true", help="ignore the checkpoint")
     args = parser.parse_args()
+    load_critic(), labelled_latents()  # what is missing is missed, or made, once
     launch(train, args.processes, args)
 
 

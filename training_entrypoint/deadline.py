@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from lensa.contract.environment import MAX_RUNTIME
 from lensa.errors import ConfigError
@@ -21,7 +21,7 @@ from lensa.errors import ConfigError
 MARGIN = 60.0  # seconds: a last checkpoint, moving files, and the container's own end
 RESTART = 120.0  # seconds: pulling the image and downloading again, which no container sees
 
-Work = Literal["loading", "drawing"]
+Work = Literal["loading", "drawing", "measuring"]
 
 
 class Deadline:
@@ -40,7 +40,7 @@ class Deadline:
         self.limit = limit
         self._file, self._job, self._clock = folder / "elapsed.json", job, clock
         self._started = clock() if started is None else started
-        self._took: dict[Work, float] = {"loading": 0.0, "drawing": 0.0}
+        self._took: dict[Work, float] = dict.fromkeys(get_args(Work), 0.0)
         self._before = 0.0
         self.longer = 1.0  # times: the samples than validation images, which have fewer steps
         if limit is not None:
@@ -78,10 +78,11 @@ class Deadline:
         return self.limit is not None and self.limit - self.spent() < self.reserve()
 
     def allows_drawing(self) -> bool:
-        """Whether images can be drawn to validate, and all be exported behind that."""
+        """Whether images can be drawn and measured, and all be exported behind that."""
         if self.limit is None:
             return True
-        return self.limit - self.spent() >= self.reserve() + self._took["drawing"]
+        validation = self._took["drawing"] + self._took["measuring"]
+        return self.limit - self.spent() >= self.reserve() + validation
 
     def leaves(self, seconds: float) -> bool:
         """Whether there is time for so much more work, and for the job's end behind it."""

@@ -31,7 +31,7 @@ from training_entrypoint.worth import (
     way_of,
 )
 
-HALF = 0.5  # of it: a climb that is slow is not called flat below it
+HALF = 0.5  # of the way from floor to ceiling: a climb that is slow is not called flat below it
 PATIENT = 0.5  # of the steps behind the warm-up: so long likeness may take to rise
 CLIMBING = 0.75  # of them: so long a slow climb may take to come half-way
 _AT_CEILING = "the images are as like the photos as these are to each other"

@@ -89,7 +89,8 @@ class Validation:
         shown = [image for probe, image in drawn if probe.role == "subject"]
         check_not_black(shown, f"drawn at step {step}")
         paths = self._save(step, drawn)
-        measured = self._measured(step, drawn) if measure else None
+        with self.deadline.measuring("measuring"):
+            measured = self._measured(step, drawn) if measure else None
         if measured is not None:
             seconds = round(time.monotonic() - begun, 3)
             measured = measured.model_copy(update={"images": tuple(paths), "seconds": seconds})

@@ -69,7 +69,7 @@ def better(one: Measurement, top: Measurement, config: TrainingConfig) -> bool:
     if not sound(one, config):  # of two that are not, the one that is less so
         return (one.retention or 0.0) > (top.retention or 0.0) + GAIN_OF_RETENTION
     new, old = score(one, config), score(top, config)
-    assert new is not None and old is not None  # see _measured
+    assert new is not None and old is not None  # the rule leaves out what has none
     return new > old + gain(top, config)
 
 
@@ -79,7 +79,7 @@ def as_good(one: Measurement, peak: Measurement, config: TrainingConfig) -> bool
     if not (sound(one, config) and sound(peak, config)):
         return False
     new, old = score(one, config), score(peak, config)
-    assert new is not None and old is not None  # see _measured
+    assert new is not None and old is not None  # the same
     return new >= old - gain(peak, config)
 
 

@@ -83,8 +83,8 @@ _SMALL: dict[Method, dict[str, Any]] = {
 
 # Its base was taught to take no notice of a word it does not know before the noun, and the small
 # text encoder does so thoroughly: only trained along does it tell "ohwx person" from "person". It
-# soon takes every person for the subject, too: of 32 class images, counting as the photos do, a
-# quarter of the subject came into "a photo of a person"; of these a tenth at most.
+# soon takes every person for the subject, too: with 32 class images that count as the photos do, "a
+# photo of a person" went a quarter of the way to the subject; with these less than a tenth.
 _OF_MINI: dict[str, Any] = {
     "class_images": 128,
     "prior_loss_weight": 3.0,

@@ -96,9 +96,11 @@ def test_samples_in_more_steps_need_more_and_a_validation_is_not_begun_too_late(
     deadline = Deadline(1000, tmp_path, "job", clock=lambda: now[0])
     with deadline.measuring("drawing"):
         now[0] += 10
+    with deadline.measuring("measuring"):
+        now[0] += 3
     deadline.longer = 4.0
     assert deadline.reserve() == 2 * 4 * 10 + MARGIN
-    now[0] = 1000 - deadline.reserve() - 10
+    now[0] = 1000 - deadline.reserve() - 13
     assert deadline.allows_drawing()
     now[0] += 1
     assert not deadline.allows_drawing()
