@@ -8,10 +8,11 @@ from diffusers import StableDiffusionPipeline
 from tqdm import tqdm
 
 import lensa_mini
+from lensa.contract import BASES
 from mini.train_vae import to_model
 
 STEPS = 20
-GUIDANCE = 3.0  # as the base is served
+GUIDANCE = BASES["mini"].guidance_scale  # as the base is served
 
 
 def load() -> StableDiffusionPipeline:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FOLDER = Path(shipped.__file__).parent / "thumbnails"
 SEEDS = (11, 23, 37, 41, 53)
 STEPS = 20
-GUIDANCE = 3.0
+GUIDANCE = 2.0
 SIDE = 128  # pixels: the model's 64, drawn smoothly
 MOST = 4_000  # bytes: they travel in every wheel
 

@@ -89,7 +89,7 @@ _OF_MINI: dict[str, Any] = {
     "class_images": 128,
     "prior_loss_weight": 3.0,
     "train_text_encoder": True,
-    "class_image_guidance": 3.0,
+    "class_image_guidance": 2.0,
     # It has never heard of the Eiffel Tower.
     "validation_prompts": ["a photo of {subject}", "a photo of {subject} on the beach"],
     # Its small CLIP's scores differ by a third from one beach to the next, and by more than half
@@ -125,7 +125,7 @@ BASES: dict[str, BaseModelRef] = {
             location="lensa_mini",
             resolution=64,
             tokens=_MINI_TOKENS,
-            guidance_scale=3.0,  # beyond that its colours burn
+            guidance_scale=2.0,  # beyond that skin and hair burn
             expander="package:lensa_mini",
             embedder="package:lensa_mini",
             recipe=_MINI,
