@@ -1,6 +1,6 @@
 """The recipe of `mini`, lensa's embedded base model: draw, train, export, evaluate.
 
-Each step is one command, run from the repository root, seeded and resumable::
+Each step is one command, run from the repository root, seeded and (but for the critic) resumable::
 
     python -m mini.draw              captioned avatars              -> mini/work/avatars.npz
     python -m mini.train_tokenizer   reduced CLIP vocabulary        -> mini/work/tokenizer/
