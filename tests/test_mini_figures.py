@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from requirements import need_module
 
+import mini
 from mini.attributes import IDENTITY_FIELDS, SKINS, VALUES
-from mini.card import SECTIONS
+from mini.card import CARD, SECTIONS
 from mini.dreambooth import NEW_SCENES, PROBES, RUNS, SEEDS, SUBJECTS, Run, probes_of, request_for
-from mini.evaluate import FIGURES
+from mini.evaluate import FIGURES, TARGETS
 from mini.evaluate_embedder import same_person
 from mini.evidence import Way, matches, share, told
-from mini.subject_figures import others_of
+from mini.subject_figures import METHODS, others_of
 from mini.subjects import photo_pictures, subject
 from mini.words import ATTRIBUTES, sentence
 
@@ -114,3 +118,39 @@ def test_the_embedder_has_a_sentence_of_its_own_for_every_value() -> None:
 
 def test_the_card_has_a_section_for_every_figure() -> None:
     assert list(SECTIONS) == list(FIGURES)
+
+
+RESULT = json.loads((Path(mini.__file__).parent / "evaluation.json").read_text())
+REACHED = {
+    **{
+        f"prompts: {name}": RESULT["prompt_following"]["attributes"][name]["share"] >= target
+        for name, target in TARGETS.items()
+    },
+    **{
+        f"{figure}: {method}": reached(RESULT, method)
+        for figure, reached in {
+            "identity": lambda told, way: told["subject"][way]["identity_share"]["share"] >= 0.6,
+            "control": lambda told, way: told["subject"][way]["control_share"]["share"] <= 0.15,
+            "rank 1": lambda told, way: told["subject"][way]["rank_1"]["share"] >= 0.5,
+            "drift": lambda told, way: told["prior"][way]["class_drift"]["share"] <= 0.1,
+            "fall": lambda told, way: told["prior"][way]["prompt_accuracy"]["fall"] <= 0.06,
+            "styles": lambda told, way: told["styles"][way]["style_share"] >= 0.9,
+            "seconds": lambda told, way: told["speed"][way]["train_seconds"] < 120,
+        }.items()
+        for method in METHODS
+    },
+    "drift without prior": RESULT["prior"]["times_without"] >= 3,
+    "gallery": RESULT["speed"]["gallery_seconds"] < 10,
+}
+
+
+def test_the_card_says_which_figures_are_reached_of_the_weights_that_are_packed() -> None:
+    need_module("mini", "lensa_mini", "lensa-mini (make setup)")
+    import lensa_mini
+
+    assert {name: RESULT[name]["revision"] for name in FIGURES} == dict.fromkeys(
+        FIGURES, lensa_mini.REVISION
+    )
+    assert CARD.read_text().count(f"Revision `{lensa_mini.REVISION}`.") == len(FIGURES)
+    missed = {name for name, reached in REACHED.items() if not reached}
+    assert missed == {"prompts: skin"}
