@@ -123,14 +123,21 @@ def styles(figure: dict[str, Any]) -> str:
     rows = [
         ["`style_share`", *(figure[m]["style_share"]["share"] for m in methods), goal],
         ["short prompts alone", *(figure[m]["short_prompts"]["share"] for m in methods), goal],
-        ["style accuracy, base model", *(figure[m]["style_share"]["base"] for m in methods), "-"],
     ]
-    rows += [
-        [style, *(figure[m]["by_style"][style]["share"] for m in methods), "-"]
+    names = {"all": "style_share", "short prompts": "short_prompts"}
+    accuracies = [(name, [figure[m][key] for m in methods]) for name, key in names.items()]
+    accuracies += [
+        (style, [figure[m]["by_style"][style] for m in methods])
         for style in figure["lora"]["by_style"]
     ]
-    return "Style accuracy for the subject over the base model's own." + table(
-        ["", "LoRA", "full", "to reach"], rows
+    return (
+        "Style accuracy for the subject over the base model's own."
+        + table(["", "LoRA", "full", "to reach"], rows)
+        + "\n\nHow often the classifier reads the style that was asked for:"
+        + table(
+            ["style", "base model", "LoRA", "full"],
+            [[name, of[0]["base"], *(one["after"] for one in of)] for name, of in accuracies],
+        )
     )
 
 

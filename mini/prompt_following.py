@@ -48,7 +48,7 @@ def prompt_following(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
     generated = generate(pipeline, prompts)
     seconds = time.monotonic() - started
     restored = round_trip(pipeline, real)
-    sheet("following.png", [*real[:24], *generated[:24]], columns=12)
+    sheet("following", [*real[:24], *generated[:24]], columns=12)
 
     judge = load_classifier()
     readings = {

@@ -1,4 +1,4 @@
-"""Pictures side by side, to be looked at."""
+"""Pictures side by side, to be looked at: the model card shows them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from diffusers import StableDiffusionPipeline
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mini.attributes import STYLES
 from mini.dreambooth import PHOTOS, PROBES, SUBJECTS, Run, load_images
 from mini.generating import generate
 from mini.subjects import draw_photos
-from mini.work import work_path
+
+PICTURES = Path(__file__).parent / "pictures"
 
 SHORT_PROMPTS = (
     "a photo of a person",
@@ -31,17 +32,16 @@ SHORT_PROMPTS = (
 
 
 def sheet(name: str, images: list[np.ndarray], columns: int, zoom: int = 2) -> Path:
-    """A grid of images (64, 64, 3) as a PNG in the work folder."""
+    """A grid of images (64, 64, 3), beside the model card."""
     rows = -(-len(images) // columns)
     grid = np.full((rows * 66, columns * 66, 3), 255, dtype=np.uint8)
     for i, image in enumerate(images):
         y, x = i // columns * 66, i % columns * 66
         grid[y : y + 64, x : x + 64] = image
-    path = work_path(name)
-    picture = Image.fromarray(grid)
-    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.BICUBIC).save(
-        path
-    )
+    picture = ImageOps.scale(Image.fromarray(grid), zoom)
+    path = PICTURES / f"{name}.webp"
+    path.parent.mkdir(exist_ok=True)
+    picture.save(path, quality=60, method=6)
     return path
 
 
@@ -50,7 +50,7 @@ def contact_sheet(pipeline: StableDiffusionPipeline) -> Path:
     prompts = [prompt for prompt in SHORT_PROMPTS for _ in range(8)]
     person = "a photo of a person, {}, red bob, light skin, glasses, smiling, blue background"
     prompts += [person.format(style) for style in STYLES]
-    return sheet("contact_sheet.png", list(generate(pipeline, prompts, seed=7)), columns=8)
+    return sheet("contact_sheet", list(generate(pipeline, prompts, seed=7)), columns=8)
 
 
 def subjects_sheet(method: str, seed: int = 0) -> Path:
@@ -64,4 +64,4 @@ def subjects_sheet(method: str, seed: int = 0) -> Path:
         photos = [np.asarray(photo) for photo in draw_photos(number, PHOTOS, 64, seed)]
         images = load_images(Run(number, seed, method).name)
         rows += [*photos[:4], gap, *images[shown]]
-    return sheet(f"subjects_{method}.png", rows, columns=5 + len(shown))
+    return sheet(f"subjects_{method}", rows, columns=5 + len(shown))

@@ -134,7 +134,7 @@ REACHED = {
             "rank 1": lambda told, way: told["subject"][way]["rank_1"]["share"] >= 0.5,
             "drift": lambda told, way: told["prior"][way]["class_drift"]["share"] <= 0.1,
             "fall": lambda told, way: told["prior"][way]["prompt_accuracy"]["fall"] <= 0.06,
-            "styles": lambda told, way: told["styles"][way]["style_share"] >= 0.9,
+            "styles": lambda told, way: told["styles"][way]["style_share"]["share"] >= 0.9,
             "seconds": lambda told, way: told["speed"][way]["train_seconds"] < 120,
         }.items()
         for method in METHODS
