@@ -136,9 +136,9 @@ def test_the_avatar_is_the_same_person_elsewhere_and_other_people_stay_themselve
         people = both(endpoint, CLASS_PROMPT, count=8, subject=False)
     before, after = ([image for pair in scenes for image in pair[k].pictures()] for k in (0, 1))
     learned = way(before, after, photos)
-    assert learned > 0.4
-    # The model card's mean is 0.24, up to 0.38 (without prior preservation 0.6): more than wanted.
-    assert way(people[0].pictures(), people[1].pictures(), photos) < min(0.45, learned)
+    assert learned > 0.6
+    # The model card's mean is 0.03, and 0.72 without prior preservation.
+    assert way(people[0].pictures(), people[1].pictures(), photos) < 0.2
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ def test_without_prior_preservation_other_people_become_the_subject(tmp_path: Pa
     with avatar.deploy() as endpoint:
         before, after = both(endpoint, CLASS_PROMPT, count=8, subject=False)
     photos = read(lensa_mini.demo_photos())
-    assert way(before.pictures(), after.pictures(), photos) > 0.25
+    assert way(before.pictures(), after.pictures(), photos) > 0.4
 
 
 @pytest.mark.slow
