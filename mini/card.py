@@ -76,6 +76,18 @@ def subject(figure: dict[str, Any]) -> str:
         ["rank-1, share of its ceiling", *(figure[m]["rank_1"]["share"] for m in methods),
          f"{goal['rank_1_share']} or more"],
     ]  # fmt: skip
+    cosines = {
+        "base model": "base",
+        "avatar": "avatar",
+        "other people's avatars": "control",
+        "real, after the autoencoder": "autoencoder",
+        "real": "real",
+    }
+    rows += [
+        [f"EfficientNet-Lite0 cosine to photos: {name}",
+         *(figure[m]["efficientnet_cosine"][key] for m in methods), "-"]
+        for name, key in cosines.items()
+    ]  # fmt: skip
     skins = figure["lora"]["by_skin"]
     rows += [
         [f"`identity_share`, skin {skin} ({skins[skin]['runs']:.0f} runs)",
@@ -94,7 +106,7 @@ def subject(figure: dict[str, Any]) -> str:
     ]  # fmt: skip
     return (
         f"{figure['runs']} runs: 8 held-out subjects, 2 seeds, LoRA and full weights, default "
-        f"recipe; all are reported. Left out: {figure['left_out']}."
+        "recipe; all are reported."
         + table(["", "LoRA", "full", "to reach"], rows)
         + "\n\nRank-1 identification by style, and what the encoder makes of real renders:"
         + table(["style", "LoRA", "full", "real (ceiling)", "after the autoencoder"], styles)

@@ -77,6 +77,15 @@ def runs_of(method: str, *, prior: bool = True) -> list[Run]:
     return [run for run in RUNS if run.method == method and run.prior == prior]
 
 
+def others_of(run: Run) -> list[Run]:
+    """The control: equally long trainings on other people's photos, asked for this person."""
+    return [
+        other
+        for other in runs_of(run.method)
+        if other.seed == run.seed and other.subject != run.subject
+    ]
+
+
 def places(run: Run, *kinds: str) -> list[int]:
     """Where the images of these kinds are among the run's."""
     return [i for i, probe in enumerate(probes_of(run)) if probe.kind in kinds]

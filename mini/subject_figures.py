@@ -14,12 +14,14 @@ import lensa
 from mini import dreambooth
 from mini.attributes import IDENTITY_FIELDS, SKINS, STYLES, VALUES
 from mini.dreambooth import PROBES, RUNS, SEEDS, SUBJECTS, Run
+from mini.efficientnet import cosines
 from mini.evidence import (
     Evidence,
     Way,
     evidence,
     matches,
     numbers,
+    others_of,
     places,
     rounded,
     runs_of,
@@ -40,7 +42,6 @@ def subject_figure(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
     found = evidence(pipeline)
     result: dict[str, Any] = {
         "to_reach": {"identity_share": 0.6, "control_share": 0.15, "rank_1_share": 0.5},
-        "left_out": "EfficientNet-Lite0 cosine: its weights cannot be had without a hub",
         "runs": sum(len(runs_of(method)) for method in METHODS),
         "images_a_run": len(places(RUNS[0], "scene", "style")),
         "encoder": encoder_figure(found),
@@ -56,6 +57,7 @@ def subject_figure(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
             "by_skin": by_skin(ways),
             "by_run": {one.run.name: round(share([one]), 4) for one in ways},
             "rank_1": rank_1(found, runs),
+            "efficientnet_cosine": cosines(pipeline, runs),
         }
     result["real_renders"] = round(
         float(np.nanmean([matches(found.real[i], i) for i in SUBJECTS])), 4
@@ -73,15 +75,6 @@ def subject_figure(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
         "restored_nearest": {i: row.tolist() for i, row in found.restored_nearest.items()},
     }
     return result
-
-
-def others_of(run: Run) -> list[Run]:
-    """The control: equally long trainings on other people's photos, asked for this person."""
-    return [
-        other
-        for other in runs_of(run.method)
-        if other.seed == run.seed and other.subject != run.subject
-    ]
 
 
 def values(number: int) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from requirements import need_module
 
 import mini
@@ -16,8 +17,8 @@ from mini.card import CARD, SECTIONS
 from mini.dreambooth import NEW_SCENES, PROBES, RUNS, SEEDS, SUBJECTS, Run, probes_of, request_for
 from mini.evaluate import FIGURES, TARGETS
 from mini.evaluate_embedder import same_person
-from mini.evidence import Way, matches, share, told
-from mini.subject_figures import METHODS, others_of
+from mini.evidence import Way, matches, others_of, share, told
+from mini.subject_figures import METHODS
 from mini.subjects import photo_pictures, subject
 from mini.words import ATTRIBUTES, sentence
 
@@ -105,6 +106,16 @@ def test_people_who_lie_apart_are_told_apart_and_noise_is_not() -> None:
     assert same_person(people, people) == pytest.approx(1)
     noise = rng.standard_normal((20, 4, 64))
     assert same_person(noise, noise) == pytest.approx(0.5, abs=0.1)
+
+
+def test_efficientnet_knows_photographs() -> None:
+    from skimage.data import chelsea
+
+    from mini.efficientnet import network, pixels
+
+    with torch.no_grad():
+        first = network()(pixels(chelsea()[None])).argmax().item()
+    assert first in (281, 282, 285)  # cats: tabby, tiger, Egyptian
 
 
 def test_the_embedder_has_a_sentence_of_its_own_for_every_value() -> None:
