@@ -5,8 +5,7 @@
 
 Held-out subjects and seeds stand below and were fixed before the first run. Each pair is trained
 twice through lensa's public way: by the fixed recipe (`early_stopping="off"`, nothing measured on
-the way) and by early stopping ("default", as it is for other bases than `mini`: on its fourth
-weights the recipe has it off). What judges is not what selects: that is the packaged CLIP;
+the way) and by default. What judges is not what selects: the default selects by the packaged CLIP;
 the identity encoder and the attributes' classifier of `mini`, trained on other people, judge what
 the finished avatars draw. One more subject has four bad photos. Every run is reported.
 
@@ -52,7 +51,7 @@ PHOTOS = 8
 BAD = 13  # whose four photos are bad
 ARMS: dict[str, dict[str, Any]] = {
     "fixed": {"early_stopping": "off", "validation_every": 0},
-    "default": {"early_stopping": "likeness", "patience": 3},
+    "default": {},
 }
 # Prompt, and what the classifier has to find in its image beside the subject.
 PROBES: tuple[tuple[str, str, str], ...] = (
@@ -97,7 +96,7 @@ def photos_of(run: Run) -> list[Image.Image]:
 
 
 def folder() -> Path:
-    recipe = digest(BASES["mini"].recipe)[:12]
+    recipe = digest(BASES["mini"].recipe["lora"])[:8]
     return work_path("stopping") / f"{lensa_mini.REVISION}-{recipe}"
 
 

@@ -170,8 +170,9 @@ def speed(figure: dict[str, Any]) -> str:
         for m in ("lora", "full")
     )
     return (
-        "Two trainings went on at once, one CPU core each; galleries alone, at an endpoint. The "
-        f"median training had {steps}."
+        "Two trainings went on at once, one CPU core each; the first ones of a seed drew its class "
+        "images, the others found them kept. Galleries alone, at an endpoint. The median training "
+        f"had {steps}."
     ) + table(["", "median", "longest", "to reach"], rows)
 
 

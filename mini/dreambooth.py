@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,10 +134,19 @@ def request_for(probe: Probe, seed: int) -> GenerationRequest:
     )
 
 
-def folder() -> Path:
-    """Where the runs of these weights and of this recipe are kept."""
-    recipe = digest(BASES["mini"].recipe)[:12]
-    return work_path("runs") / f"{lensa_mini.REVISION}-{recipe}"
+def folder(run: Run | None = None) -> Path:
+    """Where the runs of these weights and of this recipe are kept; or what the base answers."""
+    weights = work_path("runs") / lensa_mini.REVISION
+    if run is None:
+        return weights
+    return weights / f"{run.method}-{digest(BASES['mini'].recipe[run.method])[:8]}"
+
+
+def kept_at(what: Run | int) -> Path:
+    """Where a run's images are kept, or the base's answers by their seed."""
+    if isinstance(what, Run):
+        return folder(what) / f"{what.name}.npz"
+    return folder() / f"base-{what}.npz"
 
 
 def draw(orders: Iterable[Order]) -> np.ndarray:
@@ -176,10 +185,10 @@ def base_answers(seed: int) -> np.ndarray:
 
 def train(run: Run) -> tuple[lensa.Avatar, float]:
     """The avatar of a run, and the seconds it took; NaN if it was begun earlier."""
-    begun = folder() / f"{run.name}.begun"
+    begun = kept_at(run).with_suffix(".begun")
     fresh = not begun.exists()
     begun.touch()
-    client = lensa.Client(backend="local", home=folder() / "home")
+    client = lensa.Client(backend="local", home=folder(run) / "home")
     options: dict[str, Any] = {} if run.prior else {"prior_preservation": False}
     started = time.monotonic()
     avatar = client.train(
@@ -198,7 +207,7 @@ def train(run: Run) -> tuple[lensa.Avatar, float]:
 
 def perform(run: Run) -> None:
     """Train, draw the probes, and keep the images and what the training took."""
-    kept = folder() / f"{run.name}.npz"
+    kept = kept_at(run)
     if kept.exists():
         return
     avatar, seconds = train(run)
@@ -219,7 +228,7 @@ def perform(run: Run) -> None:
 
 
 def perform_base(seed: int) -> None:
-    kept = folder() / f"base-{seed}.npz"
+    kept = kept_at(seed)
     if not kept.exists():
         partial_file = kept.with_suffix(".tmp.npz")
         np.savez(partial_file, images=base_answers(seed))
@@ -231,24 +240,25 @@ def perform_all(runs: Sequence[Run] = RUNS, processes: int = 2) -> None:
 
     Raises RuntimeError at the end, naming those that failed: none is left out in silence.
     """
-    folder().mkdir(parents=True, exist_ok=True)
+    wanted: list[Run | int] = [*SEEDS, *runs]
+    for what in wanted:
+        kept_at(what).parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    tasks: dict[str, Callable[[], None]] = {
-        f"base-{seed}": partial(perform_base, seed) for seed in SEEDS
-    }
-    tasks |= {run.name: partial(perform, run) for run in runs}
-    missing = {n: task for n, task in tasks.items() if not (folder() / f"{n}.npz").exists()}
-    failed: dict[str, BaseException] = {}
+    missing = [what for what in wanted if not kept_at(what).exists()]
+    failed: list[str] = []
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(processes, context, _one_thread) as pool,
-        tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run") as bar,
+        tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit="run") as bar,
     ):
-        waiting = {pool.submit(task): name for name, task in missing.items()}
+        waiting = {
+            pool.submit(perform if isinstance(what, Run) else perform_base, what): what
+            for what in missing
+        }
         for done in as_completed(waiting):
             if error := done.exception():
-                failed[waiting[done]] = error
-                tqdm.write(f"{waiting[done]} failed: {error}")
+                failed.append(kept_at(waiting[done]).stem)
+                tqdm.write(f"{failed[-1]} failed: {error}")
             bar.update()
     if failed:
         raise RuntimeError(f"{len(failed)} runs failed ({', '.join(failed)}): run it again.")
@@ -258,15 +268,15 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def load_images(name: str) -> np.ndarray:
-    """What a run has drawn, or "base-SEED", in the order of its probes."""
-    return np.load(folder() / f"{name}.npz")["images"]
+def load_images(what: Run | int) -> np.ndarray:
+    """What a run has drawn, or the base with a seed, in the order of the probes."""
+    return np.load(kept_at(what))["images"]
 
 
 def load_cost(run: Run) -> dict[str, float]:
     """The `seconds` that a training took (NaN: it was interrupted), the `steps` that were trained,
     and the one that was `exported`."""
-    kept = np.load(folder() / f"{run.name}.npz")
+    kept = np.load(kept_at(run))
     return {name: float(kept[name]) for name in ("seconds", "steps", "exported")}
 
 

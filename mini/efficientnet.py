@@ -57,8 +57,8 @@ def cosines(pipeline: StableDiffusionPipeline, runs: Sequence[Run]) -> dict[str,
     others = {i: features(photos[i][::2]) for i in SUBJECTS}
     real = {i: features(photos[i][1::2]) for i in SUBJECTS}
     restored = {i: features(round_trip(pipeline, photos[i][1::2])) for i in SUBJECTS}
-    drawn = {run: features(_scenes(run.name, places(run, "scene"))) for run in runs}
-    base = {run.seed: features(_scenes(f"base-{run.seed}", numbers(run, "scene"))) for run in runs}
+    drawn = {run: features(_scenes(run, places(run, "scene"))) for run in runs}
+    base = {run.seed: features(_scenes(run.seed, numbers(run, "scene"))) for run in runs}
     rows = [
         {
             "base": _cosine(base[run.seed], others[run.subject]),
@@ -74,8 +74,8 @@ def cosines(pipeline: StableDiffusionPipeline, runs: Sequence[Run]) -> dict[str,
     return rounded({"share": (means["avatar"] - means["base"]) / way, **means})
 
 
-def _scenes(name: str, where: Sequence[int]) -> np.ndarray:
-    return dreambooth.load_images(name)[list(where)]
+def _scenes(what: Run | int, where: Sequence[int]) -> np.ndarray:
+    return dreambooth.load_images(what)[list(where)]
 
 
 def _cosine(some: np.ndarray, others: np.ndarray) -> float:

@@ -57,10 +57,10 @@ def evidence(pipeline: StableDiffusionPipeline) -> Evidence:
 
     found = Evidence({}, {}, {}, {}, {}, {}, {}, {})
     for run in tqdm(RUNS, desc="read"):
-        images = dreambooth.load_images(run.name)
+        images = dreambooth.load_images(run)
         found.read[run], found.nearest[run] = attributes(images), gallery.nearest(images)
     for seed in SEEDS:
-        images = dreambooth.load_images(f"base-{seed}")
+        images = dreambooth.load_images(seed)
         found.base_read[seed] = attributes(images)
         found.base_nearest[seed] = gallery.nearest(images)
     for number in tqdm(SUBJECTS, desc="real renders"):

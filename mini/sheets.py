@@ -62,6 +62,6 @@ def subjects_sheet(method: str, seed: int = 0) -> Path:
     rows: list[np.ndarray] = []
     for number in SUBJECTS:
         photos = [np.asarray(photo) for photo in draw_photos(number, PHOTOS, 64, seed)]
-        images = load_images(Run(number, seed, method).name)
+        images = load_images(Run(number, seed, method))
         rows += [*photos[:4], gap, *images[shown]]
     return sheet(f"subjects_{method}", rows, columns=5 + len(shown))

@@ -211,9 +211,8 @@ def speed_figure(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
             "step_exported": statistics.median(cost["exported"] for cost in costs),
             "of_runs": len(seconds),
         }
-    avatar = lensa.Client(backend="local", home=dreambooth.folder() / "home").avatar(
-        f"run-{RUNS[0].name}"
-    )
+    home = dreambooth.folder(RUNS[0]) / "home"
+    avatar = lensa.Client(backend="local", home=home).avatar(f"run-{RUNS[0].name}")
     galleries = []
     with avatar.deploy(on_event=lambda event: None) as endpoint:
         for seed in range(3):

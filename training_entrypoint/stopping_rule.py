@@ -31,9 +31,9 @@ from training_entrypoint.worth import (
     way_of,
 )
 
-HALF = 0.5  # of the way from floor to ceiling: a climb that is slow is not called flat below it
+FAR = 0.7  # of the way from floor to ceiling: below it a climb that rests is not called flat
 PATIENT = 0.5  # of the steps behind the warm-up: so long likeness may take to rise
-CLIMBING = 0.75  # of them: so long a slow climb may take to come half-way
+CLIMBING = 0.75  # of them: so long a slow climb may take to come that far
 _AT_CEILING = "the images are as like the photos as these are to each other"
 
 
@@ -151,12 +151,12 @@ def _is_early(
 
 def _climbs(since: Sequence[Measurement], top: Measurement, config: TrainingConfig) -> bool:
     """Whether what has been flat is far from the photos, and nothing else speaks for an end: each
-    validation of a slow climb may gain less than the noise."""
+    validation of a slow climb may gain less than the noise, and one that rests may climb again."""
     way = way_of(top)
     if config.early_stopping != "likeness" or way is None or not sound(top, config):
         return False
     assert top.likeness is not None and top.likeness_floor is not None  # see way_of and score
-    far = top.likeness < top.likeness_floor + HALF * way
+    far = top.likeness < top.likeness_floor + FAR * way
     return far and any(sound(one, config) for one in since[-config.patience :])
 
 

@@ -92,18 +92,22 @@ _OF_MINI: dict[str, Any] = {
     "class_image_guidance": 2.0,
     # It has never heard of the Eiffel Tower.
     "validation_prompts": ["a photo of {subject}", "a photo of {subject} on the beach"],
-    # Its small CLIP measures and does not decide: it finds pictures as like the photos as these are
-    # to each other long before hair and beard are right (at step 225, with half of the likeness
-    # that step 400 has). Where it is let to: its scores differ by a third from one beach to the
-    # next, and by more than half from a beach to none.
-    "early_stopping": "off",
+    # Its small CLIP's scores differ by a third from one beach to the next, and by more than half
+    # from a beach to none; and of pictures so small a likeness is noisy.
     "retention_floor": 0.5,
-    "patience": 6,
+    "patience": 3,
 }
 _MINI: dict[Method, dict[str, Any]] = {
-    # Some people take as long.
-    "lora": {**_SMALL["lora"], **_OF_MINI, "steps": 400},
-    "full": {**_SMALL["full"], **_OF_MINI, "steps": 240, "learning_rate": 2.5e-4},
+    # Most people are learned in half of these steps, and some take them all.
+    "lora": {**_SMALL["lora"], **_OF_MINI, "steps": 800},
+    # With full weights nobody is done so early that stopping would spare anything.
+    "full": {
+        **_SMALL["full"],
+        **_OF_MINI,
+        "steps": 240,
+        "learning_rate": 2.5e-4,
+        "early_stopping": "off",
+    },
 }
 
 BASES: dict[str, BaseModelRef] = {

@@ -36,7 +36,7 @@ def test_steps_are_a_hundred_a_photo_within_the_kinds_range(
     recipe = preset(kind, "lora", BASES["sd15"], photos=photos)
     assert recipe["steps"] == steps
     assert recipe["checkpoint_every"] == steps // 4
-    assert preset(kind, "lora", BASES["mini"], photos=photos)["steps"] == 400  # its own recipe
+    assert preset(kind, "lora", BASES["mini"], photos=photos)["steps"] == 800  # its own recipe
     assert preset(kind, "lora", BASES["sd15"], photos=photos, steps=7)["steps"] == 7
 
 
