@@ -24,11 +24,12 @@ _CONFIG = "config.json"
 def vae_revision(ref: VaeRef) -> str:
     """Return what a VAE resolves to: a hub commit, or the first 16 digits of its weights' sha256.
 
-    Raises BaseModelError.
+    Raises BaseModelError, of what is no VAE too.
     """
+    path, _ = _config(ref)
     if ref.source == "hub":
-        return _hub_config(ref).parent.name  # .../snapshots/<commit>/
-    return weights_digest(_folder(ref))
+        return path.parent.name  # .../snapshots/<commit>/
+    return weights_digest(path.parent)
 
 
 def pinned_vae(manifest: AvatarManifest) -> VaeRef | None:
@@ -58,14 +59,7 @@ def replace_vae(pipeline: DiffusionPipeline, ref: VaeRef) -> None:
     Raises BaseModelError, before a weight is loaded, if it is no VAE or its latents are of another
     shape or scale: the UNet would see noise, and the picture would be one of noise.
     """
-    path = _hub_config(ref) if ref.source == "hub" else _folder(ref) / _CONFIG
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        config = None
-    if not isinstance(config, dict):
-        raise BaseModelError(f"The VAE {ref} has no {_CONFIG} that can be read.")
-    check_vae(config, str(ref))
+    path, config = _config(ref)
     own = family_of(pipeline).vae(pipeline)
     _check_latents(config, own.config, ref)
     pipeline.register_modules(vae=_load(ref, path.parent, own.device, own.dtype))
@@ -111,6 +105,19 @@ def _load(ref: VaeRef, folder: Path, device: torch.device, dtype: torch.dtype) -
             odd = ", ".join(sorted(str(name) for name in info[key])[:3])
             raise BaseModelError(f"The VAE {ref} has {key.replace('_', ' ')}, such as {odd}.")
     return vae.eval().to(device)
+
+
+def _config(ref: VaeRef) -> tuple[Path, dict[str, Any]]:
+    """Return where a VAE's config.json is, and what it says. Raises BaseModelError."""
+    path = _hub_config(ref) if ref.source == "hub" else _folder(ref) / _CONFIG
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise BaseModelError(f"The VAE {ref} has no {_CONFIG} that can be read.")
+    check_vae(config, str(ref))
+    return path, config
 
 
 def _hub_config(ref: VaeRef) -> Path:

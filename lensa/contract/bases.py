@@ -68,7 +68,7 @@ class VaeRef(Contract):
     title: ClassVar[str] = "VAE"
 
     source: Literal["hub", "folder"]
-    location: str
+    location: str = Field(min_length=1)
     revision: str | None = None
 
     def __str__(self) -> str:
@@ -98,9 +98,9 @@ _OF_MINI: dict[str, Any] = {
     "patience": 3,
 }
 _MINI: dict[Method, dict[str, Any]] = {
-    # Most people are learned in half of these steps, and some take them all.
+    # Most people are learned in half of these steps, and some take nearly all.
     "lora": {**_SMALL["lora"], **_OF_MINI, "steps": 800},
-    # With full weights nobody is done so early that stopping would spare anything.
+    # Two minutes: what could be spared of them was not looked for.
     "full": {
         **_SMALL["full"],
         **_OF_MINI,

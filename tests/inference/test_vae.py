@@ -78,6 +78,14 @@ def test_what_is_no_vae_is_refused_on_the_clients_side(tmp_path: Path, folder: P
     assert str(resolve_vae("stabilityai/sd-vae-ft-mse@main")) == "stabilityai/sd-vae-ft-mse@main"
 
 
+def test_a_job_refuses_what_is_no_vae_before_it_loads_a_base(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"has no config\.json"):
+        vae_revision(VaeRef(source="folder", location=str(tmp_path)))
+    (tmp_path / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    with pytest.raises(BaseModelError, match="is a UNet2DConditionModel"):
+        vae_revision(VaeRef(source="folder", location=str(tmp_path)))
+
+
 def test_one_that_is_not_whole_is_refused(folder: Path) -> None:
     (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     with pytest.raises(BaseModelError, match="The VAE"):

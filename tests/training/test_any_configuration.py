@@ -49,7 +49,7 @@ LIKELY: dict[str, list[Any]] = {
         [{"token": "sks", "class_noun": "manner", "kind": "style", "class_prompt": "a picture"}],
         [{"token": "ohwx", "class_noun": "dog"}],
     ],
-    "vae": [None, {"source": "folder", "location": "absent"}],
+    "vae": [None, *({"source": "folder", "location": folder} for folder in ("absent", ".", ""))],
     "warmup_steps": [0, 1, 2],
 }
 
