@@ -11,7 +11,8 @@ the finished avatars draw. One more subject has four bad photos. Every run is re
 
 Class images are drawn once a seed and come from the cache after that: they are none of a
 validation's computing then, and the tenth is a tenth of less. What is finished stays in mini's work
-folder, below the revision of the weights; an interrupted benchmark goes on.
+folder, below the revision of the weights and a digest of the recipe; an interrupted benchmark goes
+on. Whoever changes the stopping rule removes the default's runs there (and `mini.dreambooth`'s).
 """
 
 from __future__ import annotations

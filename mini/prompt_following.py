@@ -20,7 +20,6 @@ from mini.captions import describe
 from mini.classifier import load_classifier
 from mini.draw import draw_one
 from mini.generating import generate, round_trip
-from mini.sheets import sheet
 from mini.train_vae import to_model
 
 SEED = 2  # of the pictures that are described; fixed before the first run
@@ -40,15 +39,11 @@ TARGETS = {
 
 def prompt_following(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
     """Figure 1: every attribute's accuracy, and `attribute_accuracy_share`, the mean share."""
-    drawn = [draw_one((i, SEED, True)) for i in tqdm(range(COUNT), desc="draw")]
-    real = np.stack([pixels for pixels, _ in drawn])
-    labels = np.array([row for _, row in drawn])
-    prompts = [describe(from_indices(row)) for row in labels]
+    real, labels, prompts = described(COUNT)
     started = time.monotonic()
     generated = generate(pipeline, prompts)
     seconds = time.monotonic() - started
     restored = round_trip(pipeline, real)
-    sheet("following", [*real[:24], *generated[:24]], columns=12)
 
     judge = load_classifier()
     readings = {
@@ -83,6 +78,17 @@ def prompt_following(pipeline: StableDiffusionPipeline) -> dict[str, Any]:
             **{kind: reading.tolist() for kind, reading in readings.items()},
         },
     }
+
+
+def described(count: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The first pictures (N, 64, 64, 3), what is in them (N, attributes), and that in words."""
+    drawn = [draw_one((i, SEED, True)) for i in tqdm(range(count), desc="draw")]
+    labels = np.array([row for _, row in drawn])
+    return (
+        np.stack([pixels for pixels, _ in drawn]),
+        labels,
+        [describe(from_indices(row)) for row in labels],
+    )
 
 
 def visible(name: str, labels: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from mini.attributes import STYLES
 from mini.dreambooth import PHOTOS, PROBES, SUBJECTS, Run, load_images
 from mini.generating import generate
+from mini.prompt_following import described
 from mini.subjects import draw_photos
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -51,6 +52,12 @@ def contact_sheet(pipeline: StableDiffusionPipeline) -> Path:
     person = "a photo of a person, {}, red bob, light skin, glasses, smiling, blue background"
     prompts += [person.format(style) for style in STYLES]
     return sheet("contact_sheet", list(generate(pipeline, prompts, seed=7)), columns=8)
+
+
+def following_sheet(pipeline: StableDiffusionPipeline) -> Path:
+    """Real renders, and below them what the model makes of their descriptions."""
+    real, _, prompts = described(24)
+    return sheet("following", [*real, *generate(pipeline, prompts)], columns=12)
 
 
 def subjects_sheet(method: str, seed: int = 0) -> Path:

@@ -8,7 +8,7 @@ from lensa.contract import Measurement, TrainingConfig
 
 GAIN = 0.04  # of the way from floor to ceiling: what is less can be the noise of a few images
 RISE = 0.2  # of that way: below it nothing is learned yet
-REACHED = 1.0  # of it: what comes behind is learned by heart
+REACHED = 1.0  # of it: more than this the photos cannot tell
 NO_WAY = 0.02  # a cosine: a ceiling that is no farther above its floor says nothing
 GAIN_ALONE, RISE_ALONE = 0.01, 0.03  # in cosines, where the way is not known
 GAIN_OF_FID = 0.02  # of the best one's
