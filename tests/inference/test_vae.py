@@ -19,6 +19,7 @@ from lensa.bases import resolve_vae
 from lensa.contract import GenerationRequest, VaeRef
 from lensa.contract.class_cache import class_cache_key
 from lensa.errors import ArtifactError, BaseModelError
+from training_entrypoint import job as job_module
 
 
 def other_vae(**changes: Any) -> AutoencoderKL:
@@ -78,12 +79,20 @@ def test_what_is_no_vae_is_refused_on_the_clients_side(tmp_path: Path, folder: P
     assert str(resolve_vae("stabilityai/sd-vae-ft-mse@main")) == "stabilityai/sd-vae-ft-mse@main"
 
 
-def test_a_job_refuses_what_is_no_vae_before_it_loads_a_base(tmp_path: Path) -> None:
-    with pytest.raises(BaseModelError, match=r"has no config\.json"):
-        vae_revision(VaeRef(source="folder", location=str(tmp_path)))
-    (tmp_path / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
-    with pytest.raises(BaseModelError, match="is a UNet2DConditionModel"):
-        vae_revision(VaeRef(source="folder", location=str(tmp_path)))
+def test_a_job_refuses_what_is_no_vae_before_it_loads_a_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(job_module, "load_base", lambda *a, **options: loaded.append(a))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for config, reason in ((None, r"has no config\.json"), ("UNet2DConditionModel", "is a UNet2D")):
+        if config is not None:
+            (empty / "config.json").write_text(json.dumps({"_class_name": config}))
+        job = make_job(tmp_path / "job", vae=VaeRef(source="folder", location=str(empty)))
+        with pytest.raises(BaseModelError, match=reason):
+            job.run()
+    assert loaded == []
 
 
 def test_one_that_is_not_whole_is_refused(folder: Path) -> None:
