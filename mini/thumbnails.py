@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
+from lensa.contract import BASES
 from lensa.prompts import styles as shipped
 from lensa.prompts.styles import Style
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FOLDER = Path(shipped.__file__).parent / "thumbnails"
 SEEDS = (11, 23, 37, 41, 53)
 STEPS = 20
-GUIDANCE = 2.0
+GUIDANCE = BASES["mini"].guidance_scale  # as the base is served
 SIDE = 128  # pixels: the model's 64, drawn smoothly
 MOST = 4_000  # bytes: they travel in every wheel
 

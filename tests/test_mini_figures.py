@@ -93,7 +93,7 @@ def test_the_hair_colour_of_a_shaven_bald_head_counts_nowhere() -> None:
     ]
 
 
-def test_the_control_asks_other_peoples_avatars_that_were_trained_as_long() -> None:
+def test_the_control_asks_other_peoples_avatars_that_were_trained_by_the_same_recipe() -> None:
     run = Run(2, 1, "full")
     assert len(others_of(run)) == 7
     for other in others_of(run):

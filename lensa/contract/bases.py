@@ -100,7 +100,7 @@ _OF_MINI: dict[str, Any] = {
 _MINI: dict[Method, dict[str, Any]] = {
     # Most people are learned in half of these steps, and some take nearly all.
     "lora": {**_SMALL["lora"], **_OF_MINI, "steps": 800},
-    # Two minutes: what could be spared of them was not looked for.
+    # Whether stopping early serves full weights as well was not tried.
     "full": {
         **_SMALL["full"],
         **_OF_MINI,
